@@ -1,0 +1,1 @@
+//! Final answers: extract, read, compare.

@@ -1,0 +1,1 @@
+//! Samples in, scored records out: JSONL (plain, .gz, .zst) and Parquet.

@@ -1,0 +1,2 @@
+//! The `rlkd` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The HTML report and the side-by-side view in the terminal.

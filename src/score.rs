@@ -1,0 +1,55 @@
+//! The engine: a sample becomes scored records.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::align::Alignment;
+use crate::trace::{StepList, Why};
+
+/// One scored student trace: one line of output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// The sample's id.
+    pub id: String,
+    /// Which student trace of the sample, from 0.
+    pub student: u32,
+    /// The mixed reward; `null` when it could not be given.
+    pub reward: Option<f64>,
+    /// The rewards that were mixed, by name.
+    pub parts: BTreeMap<String, Part>,
+    /// The alignment behind the `structure` part, when one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structure: Option<Explained>,
+    /// The problem statement (left out with `detail = "score"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// One reward of one student.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The value, or `null` when it was skipped.
+    pub value: Option<f64>,
+    /// Its weight in the mix.
+    pub weight: f64,
+    /// Why it was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<Why>,
+}
+
+/// An alignment with the steps that it speaks of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explained {
+    /// Which teacher trace of the sample was matched best, from 0.
+    pub teacher: u32,
+    /// The alignment.
+    #[serde(flatten)]
+    pub alignment: Alignment,
+    /// The teacher's steps; spans point into its `text` (left out with `detail = "score"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher_steps: Option<StepList>,
+    /// The student's steps, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub student_steps: Option<StepList>,
+}

@@ -1,0 +1,1 @@
+//! Words, numbers and string metrics that several modules read texts with.

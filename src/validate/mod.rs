@@ -1,0 +1,44 @@
+//! How good is this reward? Suites that measure it on labelled data.
+//!
+//! A suite reads files of a given form from a directory, so it runs on anybody's data of that form.
+//! To add one: a file here and a line in [`SUITES`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::Result;
+
+/// What a suite found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SuiteReport {
+    /// The suite's name.
+    pub suite: &'static str,
+    /// Cases that were run.
+    pub n: usize,
+    /// Cases that came out as expected (0 for suites that only measure).
+    pub passed: usize,
+    /// Cases that did not.
+    pub failed: usize,
+    /// Measured figures by name.
+    pub figures: BTreeMap<String, f64>,
+    /// Lines for a person: failed cases, exceptions and their reasons, tables. Not part of the JSON.
+    #[serde(skip)]
+    pub notes: Vec<String>,
+}
+
+/// A suite: its name, what it measures, the files that it reads, and how to run it on a directory.
+pub struct Suite {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// One line of help.
+    pub summary: &'static str,
+    /// The files that it reads, below the data directory.
+    pub files: &'static [&'static str],
+    /// Runs it.
+    pub run: fn(&Path) -> Result<SuiteReport>,
+}
+
+/// Every suite.
+pub const SUITES: &[Suite] = &[];
