@@ -3,9 +3,11 @@
 //! - [`numbers`]: numbers in running text, with their spans;
 //! - [`calculation`]: what is computed from what, in a sentence;
 //! - [`words`]: normalised words and their hashes;
-//! - [`sentences`]: sentences and paragraphs.
+//! - [`sentences`]: sentences and paragraphs;
+//! - [`similarity`]: string metrics, bit-parallel where they are hot.
 
 pub mod calculation;
 pub mod numbers;
 pub mod sentences;
+pub mod similarity;
 pub mod words;
