@@ -358,6 +358,11 @@ impl Aligner {
     }
 }
 
+/// The plain sum of the credits; 0 for no pairs, where `Iterator::sum` gives -0.
+fn credits(pairs: &[Pair]) -> f64 {
+    pairs.iter().fold(0.0, |sum, pair| sum + f64::from(pair.credit))
+}
+
 /// A clear yes.
 fn is_yes(verdict: Verdict) -> bool {
     verdict.reply == Reply::Yes

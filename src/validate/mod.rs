@@ -5,6 +5,7 @@
 
 pub mod metrics;
 mod records;
+pub mod reference;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,4 +45,4 @@ pub struct Suite {
 }
 
 /// Every suite.
-pub const SUITES: &[Suite] = &[metrics::SUITE];
+pub const SUITES: &[Suite] = &[reference::SUITE, metrics::SUITE];
