@@ -379,6 +379,28 @@ fn lone_choice(text: &str) -> Option<Extracted<'_>> {
     answer(text, Span::new(start + found.at, start + found.at + 1), How::Choice)
 }
 
+/// The number that a stated sentence is about ("she sold 50 bags of wheat"), for a prediction that is prose:
+/// the only number in it, or the first one after its last "is" or "=", or else the first.
+/// `None` if the answer is no prose, or was boxed.
+pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
+    if !matches!(found.how, How::Statement | How::Tag) || !is_prose(found.text) {
+        return None;
+    }
+    let text = found.text;
+    let joint =
+        [" is ", " are ", "= "].iter().filter_map(|joint| Some(text.rfind(joint)? + joint.len())).max();
+    let tail = joint.map(|at| &text[at..]).filter(|tail| tail.contains(|c: char| c.is_ascii_digit()));
+    first_number(tail.unwrap_or(text))
+}
+
+/// The first number of a text.
+fn first_number(text: &str) -> Option<&str> {
+    let start = text.find(|c: char| c.is_ascii_digit())?;
+    let part = |c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '/'));
+    let end = text[start..].find(part).map_or(text.len(), |length| start + length);
+    last_number(&text[..end]).map(|found| found.text)
+}
+
 /// The last number: digits with separators, a sign, a fraction bar, an exponent, a percent sign.
 fn last_number(text: &str) -> Option<Extracted<'_>> {
     let bytes = text.as_bytes();
@@ -485,6 +507,22 @@ mod tests {
             if let Some(found) = found {
                 assert_eq!(found.span.of(text), found.text);
             }
+        }
+    }
+
+    #[test]
+    fn a_stated_sentence_has_its_number() {
+        for (text, expected) in [
+            ("So the answer is 250 candles that smell like a wet dog.", Some("250")),
+            ("The answer is there are 4 blue balls for 2 people", Some("4")),
+            ("Answer: the cost of 5 apples is $1,250.", Some("1,250")),
+            ("<answer>She has -3 dollars left</answer>", Some("-3")),
+            ("The answer is blue and green", None),
+            ("The answer is 12", None),
+            ("\\boxed{5 red and 4 blue}", None),
+        ] {
+            let found = extract(text).unwrap();
+            assert_eq!(number_in_prose(&found), expected, "{text:?}");
         }
     }
 

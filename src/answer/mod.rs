@@ -73,8 +73,12 @@ pub fn check_with(gold: &str, completion: &str, options: Options) -> Check {
         None => Check::NoAnswer,
         Some(found) => match compare(gold, found.text) {
             Comparison::Equal => Check::Right,
-            Comparison::Different => Check::Wrong,
             Comparison::UnparsableGold(reason) => Check::UnparsableGold(reason),
+            // "She sold 50 bags", where 50 is the gold answer.
+            Comparison::Different => match extract::number_in_prose(&found) {
+                Some(number) if compare(gold, number) == Comparison::Equal => Check::Right,
+                _ => Check::Wrong,
+            },
         },
     }
 }

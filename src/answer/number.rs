@@ -75,6 +75,11 @@ impl Number {
         }
     }
 
+    /// Whether it is above 0 and below 1. Called with quotients, which are fractions unless they are whole.
+    fn is_proper(&self) -> bool {
+        matches!(self, Number::Fraction { numerator, denominator } if 0 < *numerator && numerator < denominator)
+    }
+
     fn divided_by(&self, other: &Number) -> Option<Number> {
         let ((a, b), (c, d)) = (self.parts()?, other.parts()?);
         Number::fraction(a.checked_mul(d)?, b.checked_mul(c)?)
@@ -175,7 +180,11 @@ fn magnitude(text: &str) -> Option<(Number, &str)> {
             let (bottom, bottom_is_whole, rest) = decimal(rest.strip_prefix('/')?)?;
             (top_is_whole && bottom_is_whole).then_some((top.divided_by(&bottom)?, rest))
         });
+        // Two numbers side by side, unless the second is a part of one.
         if let Some((part, rest)) = part {
+            if !part.is_proper() {
+                return None;
+            }
             return Some((number.plus(&part)?, rest));
         }
     }
@@ -282,7 +291,7 @@ fn finish(number: Number, rest: &str) -> Option<Value> {
     let mut words = unit.split([' ', '/']).filter(|word| !word.is_empty()).peekable();
     match words.peek() {
         None => return plain(number),
-        Some(&("%" | "percent")) => {
+        Some(&("%" | "percent" | "percentage" | "pct")) => {
             words.next();
             return if words.all(is_unit) { percent(number) } else { None };
         }
@@ -424,6 +433,8 @@ mod tests {
             "3-5",
             "1/170141183460469231731687303715884105728000",
             "5\\text{ or }6",
+            "11 6/6",
+            "2 5/2",
             "-",
             ".",
             "5 pi",
