@@ -7,6 +7,7 @@ pub mod matcher;
 pub mod metrics;
 pub mod ranking;
 mod records;
+mod rewards;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,4 +54,4 @@ pub struct Suite {
 }
 
 /// Every suite.
-pub const SUITES: &[Suite] = &[metrics::SUITE, matcher::SUITE, ranking::SUITE];
+pub const SUITES: &[Suite] = &[ranking::SUITE, matcher::SUITE, rewards::SUITE, metrics::SUITE];
