@@ -74,7 +74,8 @@ pub fn align_pair(
             Next::Done => return Ok(Ok(aligner.alignment().clone())),
             Next::Unscorable(why) => return Ok(Err(Why(why.into()))),
             Next::Ask => {
-                let round = Round { problem, teacher, student, asks: aligner.asks(), verdicts: &mut verdicts };
+                let round =
+                    Round { problem, teacher, student, asks: aligner.asks(), verdicts: &mut verdicts };
                 judge.judge(&mut [round])?;
                 next = aligner.answer(&verdicts)?;
             }

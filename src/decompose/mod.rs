@@ -4,7 +4,9 @@
 //! - [`rules`]: raw reasoning, by discourse cues and calculations;
 //! - [`recorded`]: a store in front of another decomposer.
 
+mod json_steps;
 pub mod rules;
+pub mod tagged;
 
 use crate::error::Result;
 use crate::trace::{Domain, StepList, Trace};

@@ -63,7 +63,14 @@ fn run(data: &Path) -> Result<SuiteReport> {
     let mut report = SuiteReport { suite: "matcher", n: held_out.len(), ..SuiteReport::default() };
     report.figure("auc", auc(&measured.probabilities, &labels));
     report.figure("ece", calibration_error(&measured.probabilities, &labels));
-    report.figure("share_same", labels.iter().filter(|same| **same).count() as f64 / labels.len().max(1) as f64);
-    report.notes.push(format!("{} of {} pairs are of held-out problems (number % 3 == 0)", held_out.len(), pairs.len()));
+    report.figure(
+        "share_same",
+        labels.iter().filter(|same| **same).count() as f64 / labels.len().max(1) as f64,
+    );
+    report.notes.push(format!(
+        "{} of {} pairs are of held-out problems (number % 3 == 0)",
+        held_out.len(),
+        pairs.len()
+    ));
     Ok(report)
 }

@@ -7,7 +7,9 @@ pub mod matcher;
 pub mod metrics;
 pub mod ranking;
 mod records;
-mod rewards;
+
+pub mod reference;
+pub mod rewards;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,4 +56,5 @@ pub struct Suite {
 }
 
 /// Every suite.
-pub const SUITES: &[Suite] = &[ranking::SUITE, matcher::SUITE, rewards::SUITE, metrics::SUITE];
+pub const SUITES: &[Suite] =
+    &[reference::SUITE, ranking::SUITE, matcher::SUITE, rewards::SUITE, metrics::SUITE];

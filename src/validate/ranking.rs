@@ -73,7 +73,8 @@ fn run(data: &Path) -> Result<SuiteReport> {
     let mut ranked = Vec::new();
     let mut left_out = 0;
     for (_, record) in records::read::<TraceRecord>(&data.join(TRACES))? {
-        let intermediate = gold.get(&record.gsm8k_test_id).and_then(|steps| steps.split_last()).map(|(_, rest)| rest);
+        let intermediate =
+            gold.get(&record.gsm8k_test_id).and_then(|steps| steps.split_last()).map(|(_, rest)| rest);
         let (Some(steps), Some(right)) = (intermediate.filter(|s| !s.is_empty()), ends_right(&record)) else {
             left_out += 1;
             continue;
@@ -103,7 +104,12 @@ fn teacher_steps(gold: &[GoldStep]) -> StepList {
             Span::new(start, start + text.len())
         };
         let (sub_problem, answer) = (part(&step.q), part(&step.a));
-        list.steps.push(Step { meta: Span::empty_at(sub_problem.start as usize), sub_problem, answer, ..Step::default() });
+        list.steps.push(Step {
+            meta: Span::empty_at(sub_problem.start as usize),
+            sub_problem,
+            answer,
+            ..Step::default()
+        });
     }
     list
 }
@@ -113,7 +119,8 @@ fn value_recall(gold: &[GoldStep], text: &str) -> f64 {
     let mut found: Vec<Number> = Vec::new();
     numbers::scan(text, &mut found);
     let values: Vec<f64> = gold.iter().filter_map(|step| step.value).collect();
-    let recalled = values.iter().filter(|value| found.iter().any(|n| numbers::same(n.value, **value))).count();
+    let recalled =
+        values.iter().filter(|value| found.iter().any(|n| numbers::same(n.value, **value))).count();
     recalled as f64 / values.len().max(1) as f64
 }
 
@@ -130,7 +137,9 @@ fn report(ranked: &[Ranked], left_out: usize) -> SuiteReport {
     let right = ranked.iter().filter(|r| r.right).count();
     report.figure("right", right as f64);
     report.notes.push(format!("{} traces, {right} right; left out: {left_out}", ranked.len()));
-    report.notes.push("held_out: problems whose number divides by 3, on which the judge was not fitted".into());
+    report
+        .notes
+        .push("held_out: problems whose number divides by 3, on which the judge was not fitted".into());
     report.notes.push(format!("{:<44} {:>5} {:>9} {:>9}", "model", "n", "reward", "baseline"));
     let mut by_model: BTreeMap<&str, Vec<&Ranked>> = BTreeMap::new();
     for row in ranked {

@@ -4,20 +4,19 @@
 //! expected: `"expected": [value]` (within `"tolerance"`, by default 1e-9), `"relations": ["r[0] > r[1]"]`, or
 //! `"error"`: a part of the message with which the parameters must be refused.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Suite, SuiteReport};
+use super::{Suite, SuiteReport, records};
 use crate::error::{Error, Place, Result};
 use crate::reward::{Entry, Group, find};
 use crate::trace::{Outcome, Sample, Trace};
 
 const FILE: &str = "open_r1_reward_cases.jsonl";
 
-pub(super) const REWARDS: Suite = Suite {
+/// The suite.
+pub const SUITE: Suite = Suite {
     name: "rewards",
     summary: "do the rewards give the values that open-r1's give?",
     files: &[FILE],
@@ -44,16 +43,9 @@ struct Case {
 
 fn run(directory: &Path) -> Result<SuiteReport> {
     let path = directory.join(FILE);
-    let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
-    let mut report = SuiteReport { suite: REWARDS.name, ..SuiteReport::default() };
-    for (index, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|error| Error::io("read", &path, error))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let place = || Place::line(&path, index as u64 + 1);
-        let case: Case = serde_json::from_str(&line)
-            .map_err(|error| Error::data(format!("not a reward case: {error}")).at(place()))?;
+    let mut report = SuiteReport { suite: SUITE.name, ..SuiteReport::default() };
+    for (line, case) in records::read::<Case>(&path)? {
+        let place = || Place::line(&path, line);
         report.n += 1;
         match check(&case).map_err(|error| error.at(place()))? {
             None => report.passed += 1,
@@ -63,8 +55,8 @@ fn run(directory: &Path) -> Result<SuiteReport> {
             }
         }
     }
-    report.figures.insert("cases".into(), report.n as f64);
-    report.figures.insert("passed".into(), report.passed as f64);
+    report.figure("cases", report.n as f64);
+    report.figure("passed", report.passed as f64);
     Ok(report)
 }
 
