@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::align::Alignment;
+use crate::align::{Aligner, Alignment, Next};
+use crate::error::Result;
+use crate::judge::{Judge, Round};
 use crate::trace::{StepList, Why};
 
 /// One scored student trace: one line of output.
@@ -52,4 +54,31 @@ pub struct Explained {
     /// The student's steps, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub student_steps: Option<StepList>,
+}
+
+/// Aligns one student with one teacher.
+///
+/// # Errors
+/// If the judge fails. A pair that cannot be aligned at all is an inner `Err` with the reason.
+pub fn align_pair(
+    aligner: &mut Aligner,
+    judge: &mut dyn Judge,
+    problem: &str,
+    teacher: &StepList,
+    student: &StepList,
+) -> Result<std::result::Result<Alignment, Why>> {
+    let mut verdicts = Vec::new();
+    let mut next = aligner.start(teacher, student);
+    loop {
+        match next {
+            Next::Done => return Ok(Ok(aligner.alignment().clone())),
+            Next::Unscorable(why) => return Ok(Err(Why(why.into()))),
+            Next::Ask => {
+                let round =
+                    Round { problem, teacher, student, asks: aligner.asks(), verdicts: &mut verdicts };
+                judge.judge(&mut [round])?;
+                next = aligner.answer(&verdicts)?;
+            }
+        }
+    }
 }

@@ -42,7 +42,7 @@ fn run(dir: &Path) -> Result<SuiteReport> {
     let mut report = SuiteReport { suite: SUITE.name, ..SuiteReport::default() };
     let mut aligner = Aligner::new(Mode::Reference, Options::default());
     let (mut questions, mut unasked, mut largest) = (0usize, 0usize, 0f64);
-    for (line, golden) in records::read::<Golden>(dir, FILE)? {
+    for (line, golden) in records::read::<Golden>(&dir.join(FILE))? {
         let place = || Place::line(dir.join(FILE), line);
         let replayed = replay(&mut aligner, &golden).map_err(|e| e.at(place()))?;
         report.n += 1;
