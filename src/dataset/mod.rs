@@ -18,6 +18,9 @@
 //! # Ok::<(), rlkd::Error>(())
 //! ```
 
+#[cfg(feature = "parquet")]
+mod columns;
+mod convert;
 mod json;
 mod lines;
 mod map;
@@ -27,6 +30,7 @@ mod presets;
 mod record;
 pub mod render;
 mod seen;
+mod sink;
 mod source;
 mod stream;
 mod traces;
@@ -37,5 +41,6 @@ pub use map::{Column, Mapping};
 pub use presets::{Answer, PRESETS, Preset, Traces};
 pub use record::{parse, to_native};
 pub use seen::SeenIds;
+pub use sink::{Progress, Sink, is_closed_pipe, read_records};
 pub use source::{Body, Chunk, MAX_LINE, RawRecord, Source};
 pub use traces::{trace, traces};
