@@ -4,6 +4,9 @@
 //! - [`rules`]: raw reasoning, by discourse cues and calculations;
 //! - [`recorded`]: a store in front of another decomposer.
 
+mod packed;
+pub mod recorded;
+
 use crate::error::Result;
 use crate::trace::{Domain, StepList, Trace};
 
