@@ -147,7 +147,9 @@ mod tests {
         (text, prop::collection::vec((kinds, prop::array::uniform6(0usize..41)), 0..6), end).prop_map(
             |(text, steps, end)| {
                 let cut = |a: usize, b: usize| {
-                    let fit = |at: usize| text.floor_char_boundary(at.min(text.len()));
+                    let fit = |at: usize| {
+                        (0..=at.min(text.len())).rfind(|&at| text.is_char_boundary(at)).unwrap_or(0)
+                    };
                     Span::new(fit(a.min(b)), fit(a.max(b)))
                 };
                 let steps = steps
