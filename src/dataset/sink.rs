@@ -82,7 +82,7 @@ impl Sink {
     /// Writes to the file `out`, in the format that its name says (`.jsonl` or any other name: lines;
     /// `.gz`, `.zst`: packed lines; `.parquet`). If a run with the same `fingerprint` was interrupted,
     /// it is taken up: the [`Progress`] says how many records to pass over
-    /// ([`Source::skip`](super::Source::skip)). `restart` throws such a run away. `-` is standard
+    /// ([`Source::pass_over`](super::Source::pass_over)). `restart` throws such a run away. `-` is standard
     /// output; it and what is no regular file (a pipe, a device) gets lines at once and cannot be
     /// taken up.
     ///
@@ -341,7 +341,7 @@ impl Files {
     fn advice(&self) -> String {
         format!(
             "the results of the first {} records are kept in {}: when there is room again, run the same command \
-             and it goes on from there",
+             again and it goes on from there",
             self.kept,
             self.partial_path.display()
         )

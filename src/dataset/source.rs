@@ -92,6 +92,8 @@ pub struct Source {
     given: Option<Box<dyn Read + Send>>,
     max_line: usize,
     hash: Xxh3,
+    /// The hash after the record that was read last, before any blank lines that follow it.
+    after: u64,
     ahead: VecDeque<(RawRecord, u64)>,
     pending: Option<Error>,
     count: u64,
@@ -145,6 +147,7 @@ impl Source {
             given,
             max_line: MAX_LINE,
             hash: Xxh3::new(),
+            after: 0,
             ahead: VecDeque::new(),
             pending: None,
             count: 0,
@@ -167,12 +170,12 @@ impl Source {
 
     /// How many bytes of the inputs were read so far, as they lie on disk; somewhat ahead of the
     /// records handed out, since reading is buffered.
-    pub fn position(&self) -> u64 {
+    pub fn bytes_read(&self) -> u64 {
         self.watch.bytes.load(Ordering::Relaxed)
     }
 
     /// How many records were handed out.
-    pub fn count(&self) -> u64 {
+    pub fn records_read(&self) -> u64 {
         self.count
     }
 
@@ -208,14 +211,15 @@ impl Source {
     /// The operating system could not read an input; the records before that came out first.
     pub fn next_chunk(&mut self, max_records: usize, max_bytes: usize) -> Result<Option<Chunk>> {
         let start = self.count;
-        let (mut records, mut bytes, mut hash) = (Vec::new(), 0, None);
+        let (mut records, mut bytes, mut hash) = (Vec::new(), 0, 0);
         while records.len() < max_records.max(1) && (records.is_empty() || bytes < max_bytes) {
             let known = self.ahead.front().map(|(_, hash)| *hash);
             match self.next_record() {
                 Ok(Some(record)) => {
                     bytes += record.size();
                     records.push(record);
-                    hash = known;
+                    // Looking ahead moved the hash on; the queue holds what it was.
+                    hash = known.unwrap_or(self.after);
                 }
                 Ok(None) => break,
                 Err(error) if records.is_empty() => return Err(error),
@@ -228,8 +232,6 @@ impl Source {
         if records.is_empty() {
             return Ok(None);
         }
-        // Looking ahead moved the hash on; the queue holds what it was after each of its records.
-        let hash = hash.unwrap_or_else(|| self.hash.digest());
         Ok(Some(Chunk { records, start, hash }))
     }
 
@@ -240,7 +242,7 @@ impl Source {
     pub fn peek(&mut self, index: usize) -> Result<Option<&RawRecord>> {
         while self.ahead.len() <= index {
             match self.pull()? {
-                Some(record) => self.ahead.push_back((record, self.hash.digest())),
+                Some(record) => self.ahead.push_back((record, self.after)),
                 None => return Ok(None),
             }
         }
@@ -252,7 +254,7 @@ impl Source {
     ///
     /// # Errors
     /// The input has fewer records or another hash than then: it has changed since.
-    pub fn skip(&mut self, records: u64, hash: u64, mut seen: impl FnMut(&RawRecord)) -> Result<()> {
+    pub fn pass_over(&mut self, records: u64, hash: u64, mut seen: impl FnMut(&RawRecord)) -> Result<()> {
         let changed = |what: &str| {
             Error::data(format!(
                 "the input has changed since the interrupted run ({what}); use --restart to score it from \
@@ -336,6 +338,7 @@ impl Source {
                 self.current = None;
             }
             if record.is_some() {
+                self.after = self.hash.digest();
                 return Ok(record);
             }
         }

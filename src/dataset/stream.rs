@@ -134,11 +134,12 @@ struct ZstdFrames<R> {
     source: R,
     decoder: FrameDecoder,
     in_frame: bool,
+    begun: bool,
 }
 
 impl<R: BufRead> ZstdFrames<R> {
     fn new(source: R) -> Self {
-        ZstdFrames { source, decoder: FrameDecoder::new(), in_frame: false }
+        ZstdFrames { source, decoder: FrameDecoder::new(), in_frame: false, begun: false }
     }
 
     fn next_frame(&mut self) -> io::Result<()> {
@@ -175,7 +176,8 @@ impl<R: BufRead> Read for ZstdFrames<R> {
         }
         loop {
             if !self.in_frame {
-                if self.source.fill_buf()?.is_empty() {
+                // A file without any frame was cut off.
+                if std::mem::replace(&mut self.begun, true) && self.source.fill_buf()?.is_empty() {
                     return Ok(0);
                 }
                 self.next_frame()?;
