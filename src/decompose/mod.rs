@@ -5,6 +5,8 @@
 //! - [`recorded`]: a store in front of another decomposer.
 
 mod json_steps;
+mod packed;
+pub mod recorded;
 pub mod rules;
 pub mod tagged;
 
