@@ -30,7 +30,7 @@ fn list(lines: &[&str]) -> StepList {
     list
 }
 
-fn text<'a>(list: &'a StepList, step: u32, aspect: Aspect) -> &'a str {
+fn text(list: &StepList, step: u32, aspect: Aspect) -> &str {
     let step = &list.steps[step as usize];
     match aspect {
         Aspect::MetaReasoning => step.meta.of(&list.text),

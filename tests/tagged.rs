@@ -197,6 +197,21 @@ fn time_is_linear() {
     }
 }
 
+/// What the fuzzer starts from, and what it once found.
+#[test]
+fn fuzz_inputs_hold() {
+    let fuzz = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let folders = [fuzz.join("seeds/tagged"), fuzz.join("regressions/tagged")];
+    let files = folders.iter().filter_map(|dir| dir.read_dir().ok()).flatten();
+    let mut count = 0;
+    for file in files.flatten() {
+        let bytes = std::fs::read(file.path()).unwrap();
+        check(&String::from_utf8_lossy(&bytes));
+        count += 1;
+    }
+    assert!(count > 0 || !fuzz.exists(), "there are seeds");
+}
+
 fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => prop::sample::select(&[

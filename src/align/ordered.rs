@@ -206,7 +206,7 @@ fn most_credit(grid: &mut [u8], best: &mut Vec<u32>, width: usize, points: [u32;
             let (gap, pair) = (below.max(right), diagonal + worth);
             // Without branches: which way is best is as good as random to a branch predictor.
             let take = (worth > 0) & (pair >= gap);
-            *mark |= u8::from(take) * TAKE | u8::from(right == gap) * EXTRA;
+            *mark |= (u8::from(take) * TAKE) | (u8::from(right == gap) * EXTRA);
             (diagonal, *best) = (below, gap.max(pair));
             right = *best;
         }
