@@ -20,8 +20,26 @@
 //! }
 //! assert_eq!(aligner.alignment().total, 1.0);
 //! ```
+//!
+//! # Which steps count
+//! [`Mode::Prefix`] and [`Mode::Ordered`] look at progress steps that have at least one part; other steps are in none
+//! of an alignment's lists. [`Mode::Reference`] looks at every step.
+//!
+//! # What a "yes" is
+//! In [`Mode::Prefix`] and [`Mode::Ordered`] only [`Reply::Yes`](crate::judge::Reply::Yes) is a yes; a reply that holds
+//! both words, or neither, is none. [`Mode::Reference`] reads replies as the released code does.
+
+mod ordered;
+mod prefix;
+mod reference;
 
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::judge::{Ask, Aspect, Reply, Verdict};
+use crate::trace::{Step, StepKind, StepList};
+
+pub use ordered::MAX_STEPS;
 
 /// Which rule turns verdicts into points.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,6 +52,51 @@ pub enum Mode {
     /// The best monotone alignment with gap costs. In [0, 1].
     #[default]
     Ordered,
+}
+
+/// What [`Mode::Ordered`] charges and gives; the other modes have no options.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// What an extra student step costs, in teacher steps; in [0, 1]. With 0 extra steps are free.
+    pub extra_cost: f32,
+    /// Credit of a pair that has the same sub-problem but not the same answer; in [0, 1],
+    /// used in steps of 1/65536.
+    pub half_credit: f32,
+}
+
+impl Default for Options {
+    /// An extra step costs a quarter of a step: a student may take a detour or split a step finely and keep most of
+    /// its points, and padding a trace to twice the teacher's length costs a fifth of them. Half credit is the
+    /// released rule's.
+    fn default() -> Self {
+        Options { extra_cost: 0.25, half_credit: 0.5 }
+    }
+}
+
+impl Options {
+    /// Whether both are numbers in [0, 1].
+    ///
+    /// # Errors
+    /// Names the option that is not.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [("extra_cost", self.extra_cost), ("half_credit", self.half_credit)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(Error::config(format!("{name} = {value}: give a number from 0 to 1")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The nearest options that are in range; NaN becomes the default.
+    fn in_range(self) -> Self {
+        let fix = |value: f32, default: f32| if value.is_nan() { default } else { value.clamp(0.0, 1.0) };
+        let default = Options::default();
+        Options {
+            extra_cost: fix(self.extra_cost, default.extra_cost),
+            half_credit: fix(self.half_credit, default.half_credit),
+        }
+    }
 }
 
 /// One matched pair of steps.
@@ -56,6 +119,22 @@ pub struct Pair {
     pub answer: Option<f32>,
 }
 
+impl Pair {
+    /// A pair with full credit of which nothing was asked.
+    fn new(teacher: u32, student: u32) -> Self {
+        Pair { teacher, student, credit: 1.0, meta_reasoning: None, sub_problem: None, answer: None }
+    }
+
+    /// Keeps the probability of one aspect.
+    fn keep(&mut self, aspect: Aspect, probability: f32) {
+        match aspect {
+            Aspect::MetaReasoning => self.meta_reasoning = Some(probability),
+            Aspect::SubProblem => self.sub_problem = Some(probability),
+            Aspect::Answer => self.answer = Some(probability),
+        }
+    }
+}
+
 /// What the kernel found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Alignment {
@@ -69,4 +148,213 @@ pub struct Alignment {
     pub skipped: Vec<u32>,
     /// Student steps (indices) that answer to no teacher step, ascending.
     pub extra: Vec<u32>,
+}
+
+impl Alignment {
+    fn clear(&mut self) {
+        self.total = 0.0;
+        self.pairs.clear();
+        self.skipped.clear();
+        self.extra.clear();
+    }
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Next {
+    /// Have [`Aligner::asks`] answered and give the verdicts to [`Aligner::answer`].
+    Ask,
+    /// [`Aligner::alignment`] is ready.
+    Done,
+    /// There is no alignment, and why. A reason to skip the sample, never to give 0.
+    Unscorable(&'static str),
+}
+
+/// Why there is nothing to compare with.
+const NO_TEACHER_STEPS: &str = "the teacher has no steps";
+
+/// A step that takes part, and which parts it has.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    index: u32,
+    meta: bool,
+    sub_problem: bool,
+    answer: bool,
+}
+
+impl Slot {
+    fn has(&self, aspect: Aspect) -> bool {
+        match aspect {
+            Aspect::MetaReasoning => self.meta,
+            Aspect::SubProblem => self.sub_problem,
+            Aspect::Answer => self.answer,
+        }
+    }
+}
+
+/// The steps of both sides that take part, in order.
+#[derive(Clone, Debug, Default)]
+struct Sides {
+    teacher: Vec<Slot>,
+    student: Vec<Slot>,
+}
+
+impl Sides {
+    fn set(&mut self, teacher: &StepList, student: &StepList, takes_part: fn(&Step) -> bool) {
+        for (slots, list) in [(&mut self.teacher, teacher), (&mut self.student, student)] {
+            slots.clear();
+            slots.extend((0u32..).zip(&list.steps).filter(|(_, step)| takes_part(step)).map(
+                |(index, step)| Slot {
+                    index,
+                    meta: !step.meta.is_empty(),
+                    sub_problem: !step.sub_problem.is_empty(),
+                    answer: !step.answer.is_empty(),
+                },
+            ));
+        }
+    }
+}
+
+/// Which round the open questions belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Closed,
+    First,
+    Second,
+}
+
+/// Aligns one pair of step lists after the other, in its own memory.
+#[derive(Clone, Debug)]
+pub struct Aligner {
+    options: Options,
+    stage: Stage,
+    sides: Sides,
+    asks: Vec<Ask>,
+    alignment: Alignment,
+    ordered: ordered::Scratch,
+}
+
+impl Aligner {
+    /// An aligner for one rule. Options out of range are moved into it; [`Options::check`] tells of them.
+    pub fn new(mode: Mode, options: Options) -> Self {
+        Aligner {
+            options: options.in_range(),
+            stage: Stage::Closed,
+            sides: Sides::default(),
+            asks: Vec::new(),
+            alignment: Alignment { mode, ..Alignment::default() },
+            ordered: ordered::Scratch::default(),
+        }
+    }
+
+    /// Forgets what came before and plans the first round of questions.
+    ///
+    /// # What cannot be scored
+    /// A teacher without steps, and in [`Mode::Ordered`] more than [`MAX_STEPS`] steps on a side. A student without
+    /// steps scores 0. [`Mode::Reference`] gives 0 in all these cases, as the released code does.
+    pub fn start(&mut self, teacher: &StepList, student: &StepList) -> Next {
+        self.stage = Stage::Closed;
+        self.asks.clear();
+        self.alignment.clear();
+        if self.alignment.mode == Mode::Reference {
+            self.sides.set(teacher, student, |_| true);
+        } else {
+            self.sides.set(teacher, student, |step| {
+                step.kind == StepKind::Progress
+                    && !(step.meta.is_empty() && step.sub_problem.is_empty() && step.answer.is_empty())
+            });
+            if self.sides.teacher.is_empty() {
+                return Next::Unscorable(NO_TEACHER_STEPS);
+            }
+        }
+        match self.alignment.mode {
+            Mode::Reference => reference::plan(&self.sides, &mut self.asks),
+            Mode::Prefix => prefix::plan(&self.sides, &mut self.asks),
+            Mode::Ordered => {
+                if let Some(why) = ordered::too_large(&self.sides) {
+                    return Next::Unscorable(why);
+                }
+                ordered::plan(&self.sides, &mut self.asks);
+            }
+        }
+        self.stage = Stage::First;
+        self.ask_or(|aligner| aligner.fold_first(&[]))
+    }
+
+    /// The questions of the open round; empty when there is none.
+    pub fn asks(&self) -> &[Ask] {
+        &self.asks
+    }
+
+    /// Takes the verdicts on [`Aligner::asks`], one each, in order.
+    ///
+    /// # Errors
+    /// If no round is open, if there are more or fewer verdicts than asks, or if a probability is not in [0, 1].
+    /// The round stays open.
+    pub fn answer(&mut self, verdicts: &[Verdict]) -> Result<Next> {
+        if self.stage == Stage::Closed {
+            return Err(Error::engine("verdicts came, but nothing was asked: call start first"));
+        }
+        if verdicts.len() != self.asks.len() {
+            let (found, wanted) = (verdicts.len(), self.asks.len());
+            return Err(Error::engine(format!("{found} verdicts came for {wanted} asks: give one for each")));
+        }
+        if let Some(at) = verdicts.iter().position(|v| !(0.0..=1.0).contains(&v.probability)) {
+            let found = verdicts[at].probability;
+            return Err(Error::engine(format!(
+                "verdict {at} has the probability {found}: it must be in [0, 1]"
+            )));
+        }
+        if self.stage == Stage::Second {
+            self.fold_second(verdicts);
+            return Ok(Next::Done);
+        }
+        Ok(self.fold_first(verdicts))
+    }
+
+    /// What was found; meaningful once [`Next::Done`] was returned, until the next [`Aligner::start`].
+    pub fn alignment(&self) -> &Alignment {
+        &self.alignment
+    }
+
+    /// Asks if there is something to ask, else goes on at once.
+    fn ask_or(&mut self, go_on: impl FnOnce(&mut Self) -> Next) -> Next {
+        if self.asks.is_empty() { go_on(self) } else { Next::Ask }
+    }
+
+    fn fold_first(&mut self, verdicts: &[Verdict]) -> Next {
+        match self.alignment.mode {
+            Mode::Reference => {
+                reference::fold_gate(&self.sides, &mut self.asks, verdicts, &mut self.alignment);
+            }
+            Mode::Prefix => prefix::fold_gate(&self.sides, &mut self.asks, verdicts, &mut self.alignment),
+            Mode::Ordered => {
+                ordered::fold_pairs(&self.sides, &mut self.asks, verdicts, &self.options, &mut self.ordered);
+            }
+        }
+        self.stage = Stage::Second;
+        self.ask_or(|aligner| {
+            aligner.fold_second(&[]);
+            Next::Done
+        })
+    }
+
+    fn fold_second(&mut self, verdicts: &[Verdict]) {
+        let (sides, asks) = (&self.sides, &self.asks);
+        match self.alignment.mode {
+            Mode::Reference => reference::finish(sides, asks, verdicts, &mut self.alignment),
+            Mode::Prefix => prefix::finish(sides, asks, verdicts, &mut self.alignment),
+            Mode::Ordered => {
+                ordered::finish(sides, verdicts, &self.options, &mut self.ordered, &mut self.alignment);
+            }
+        }
+        self.asks.clear();
+        self.stage = Stage::Closed;
+    }
+}
+
+/// A clear yes.
+fn is_yes(verdict: Verdict) -> bool {
+    verdict.reply == Reply::Yes
 }

@@ -4,6 +4,8 @@
 //! - [`rules`]: raw reasoning, by discourse cues and calculations;
 //! - [`recorded`]: a store in front of another decomposer.
 
+pub mod rules;
+
 use crate::error::Result;
 use crate::trace::{Domain, StepList, Trace};
 

@@ -1,8 +1,13 @@
 //! "Do these two mean the same?": the questions that an alignment asks, and who answers them.
 
+pub mod calibrate;
+pub mod exact;
+pub mod features;
+pub mod lexical;
+
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::trace::StepList;
 
 /// What is compared.
@@ -114,4 +119,40 @@ pub trait Judge: Send {
     /// # Errors
     /// If the judge cannot answer at all. An unsure judge says so in the probability.
     fn judge(&mut self, rounds: &mut [Round<'_>]) -> Result<()>;
+}
+
+/// A way to make a judge, by name.
+pub struct Entry {
+    /// The name on the command line and in run files.
+    pub name: &'static str,
+    /// One line of help.
+    pub summary: &'static str,
+    /// Makes a judge for one thread; `model` is the text of a model file, if one was given.
+    pub build: fn(model: Option<&str>) -> Result<Box<dyn Judge>>,
+}
+
+/// Every judge that can be chosen by name.
+pub const JUDGES: &[Entry] = &[
+    Entry {
+        name: "lexical",
+        summary: "words and numbers under a fitted model (default)",
+        build: lexical::build,
+    },
+    Entry { name: "exact", summary: "the same text, up to case, white space and marks", build: exact::build },
+];
+
+/// Refuses an ask that points outside the step lists of its round: a mistake of the caller.
+fn check_ask(round: &Round<'_>, ask: Ask) -> Result<()> {
+    let inside = (ask.teacher as usize) < round.teacher.steps.len()
+        && (ask.student as usize) < round.student.steps.len();
+    if inside {
+        return Ok(());
+    }
+    Err(Error::engine(format!(
+        "an ask about steps {} and {} of lists of {} and {}",
+        ask.teacher,
+        ask.student,
+        round.teacher.steps.len(),
+        round.student.steps.len()
+    )))
 }

@@ -1,1 +1,13 @@
-//! Words, numbers and string metrics that several modules read texts with.
+//! Words, numbers and string metrics: how every module reads texts.
+//!
+//! - [`numbers`]: numbers in running text, with their spans;
+//! - [`calculation`]: what is computed from what, in a sentence;
+//! - [`words`]: normalised words and their hashes;
+//! - [`sentences`]: sentences and paragraphs;
+//! - [`similarity`]: string metrics, bit-parallel where they are hot.
+
+pub mod calculation;
+pub mod numbers;
+pub mod sentences;
+pub mod similarity;
+pub mod words;

@@ -3,6 +3,9 @@
 //! A suite reads files of a given form from a directory, so it runs on anybody's data of that form.
 //! To add one: a file here and a line in [`SUITES`].
 
+pub mod metrics;
+mod records;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -41,4 +44,4 @@ pub struct Suite {
 }
 
 /// Every suite.
-pub const SUITES: &[Suite] = &[];
+pub const SUITES: &[Suite] = &[metrics::SUITE];

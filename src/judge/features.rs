@@ -1,0 +1,294 @@
+//! What the lexical judge sees of a pair of steps.
+//!
+//! Each side is read once ([`StepText`]); a pair then costs a few merges of sorted lists and one bit-parallel
+//! string comparison, and allocates nothing.
+
+use rustc_hash::FxHashMap;
+
+use crate::text::calculation::{Calculation, Operations};
+use crate::text::similarity::{Pattern, Scratch};
+use crate::text::{numbers, words};
+
+/// The features of a pair, in the order of [`Features`]. All lie in [0, 1].
+pub const NAMES: [&str; 12] = [
+    "question_ratio",
+    "question_overlap",
+    "question_missing",
+    "step_overlap",
+    "step_coverage",
+    "answer_overlap",
+    "operand_overlap",
+    "operand_equal",
+    "operand_nested",
+    "operands_missing",
+    "operands_one_sided",
+    "operation_overlap",
+];
+
+/// One value per name in [`NAMES`].
+pub type Features = [f64; NAMES.len()];
+
+/// How much a word says: inverse document frequencies, ln((1 + documents) / (1 + documents with the word)).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WordWeights {
+    by_hash: FxHashMap<u32, f32>,
+    unknown: f32,
+}
+
+impl WordWeights {
+    /// Weights by word; `unknown` is for every other word.
+    pub fn new<'a>(weights: impl IntoIterator<Item = (&'a str, f32)>, unknown: f32) -> Self {
+        let by_hash = weights.into_iter().map(|(word, weight)| (words::hash(word), weight)).collect();
+        WordWeights { by_hash, unknown }
+    }
+
+    fn of(&self, hash: u32) -> f32 {
+        self.by_hash.get(&hash).copied().unwrap_or(self.unknown)
+    }
+}
+
+/// A bag of words: sorted by hash, each once, with its weight.
+#[derive(Clone, Debug, Default)]
+struct Bag {
+    words: Vec<(u32, f32)>,
+    weight: f32,
+}
+
+impl Bag {
+    fn clear(&mut self) {
+        self.words.clear();
+    }
+
+    fn add(&mut self, text: &str, weights: &WordWeights, buffer: &mut String) {
+        words::each_word(text, buffer, |word| {
+            let hash = words::hash(word);
+            self.words.push((hash, weights.of(hash)));
+        });
+    }
+
+    fn close(&mut self) {
+        self.words.sort_unstable_by_key(|&(hash, _)| hash);
+        self.words.dedup_by_key(|&mut (hash, _)| hash);
+        self.weight = self.words.iter().map(|&(_, weight)| weight).sum();
+    }
+
+    /// Weight of the words that both have.
+    fn shared(&self, other: &Bag) -> f32 {
+        let (mut left, mut right) = (self.words.iter(), other.words.iter());
+        let (mut a, mut b) = (left.next(), right.next());
+        let mut sum = 0.0;
+        while let (Some(&(x, weight)), Some(&(y, _))) = (a, b) {
+            if x == y {
+                sum += weight;
+            }
+            if x <= y {
+                a = left.next();
+            }
+            if y <= x {
+                b = right.next();
+            }
+        }
+        sum
+    }
+
+    /// Weighted Jaccard overlap, in [0, 1]; 0 when both are empty.
+    fn overlap(&self, other: &Bag) -> f64 {
+        ratio(self.shared(other), |shared| self.weight + other.weight - shared)
+    }
+}
+
+fn ratio(shared: f32, whole: impl Fn(f32) -> f32) -> f64 {
+    let whole = whole(shared);
+    if whole > 0.0 { f64::from((shared / whole).clamp(0.0, 1.0)) } else { 0.0 }
+}
+
+/// One step, read for comparison.
+#[derive(Clone, Debug, Default)]
+pub struct StepText {
+    question: Bag,
+    step: Bag,
+    answer: Bag,
+    question_pattern: Pattern,
+    question_text: String,
+    calculation: Calculation,
+}
+
+impl StepText {
+    /// Reads a step: its sub-problem and its answer, either of which may be empty. Reuses its memory.
+    pub fn read(&mut self, sub_problem: &str, answer: &str, weights: &WordWeights, buffer: &mut String) {
+        self.question_text.clear();
+        self.question_text.push_str(sub_problem.trim());
+        self.question_pattern.set(&self.question_text);
+        for (bag, texts) in [
+            (&mut self.question, [sub_problem, ""]),
+            (&mut self.step, [sub_problem, answer]),
+            (&mut self.answer, [answer, ""]),
+        ] {
+            bag.clear();
+            for text in texts {
+                bag.add(text, weights, buffer);
+            }
+            bag.close();
+        }
+        self.calculation.read(answer);
+        if !self.calculation.is_computed() && self.calculation.operands.is_empty() {
+            // "80 sheep." alone: what it was computed from may stand in the question.
+            self.add_operands(sub_problem);
+        }
+    }
+
+    /// Replaces the result that was read by one that is known, as labelled data have it.
+    pub fn set_result(&mut self, result: Option<f64>) {
+        let Some(value) = result else { return };
+        if let Some(read) = self.calculation.result
+            && !numbers::same(read, value)
+        {
+            self.calculation.operands.push(read);
+        }
+        self.calculation.operands.retain(|operand| !numbers::same(*operand, value));
+        self.calculation.operands.sort_unstable_by(f64::total_cmp);
+        self.calculation.result = Some(value);
+    }
+
+    fn add_operands(&mut self, text: &str) {
+        let mut asked = Calculation::default();
+        asked.read(text);
+        let result = self.calculation.result;
+        let found = asked.operands.iter().chain(&asked.result);
+        let operands = found.filter(|value| result.is_none_or(|result| !numbers::same(**value, result)));
+        self.calculation.operands.extend(operands);
+        self.calculation.operands.sort_unstable_by(f64::total_cmp);
+        self.calculation.operands.dedup_by(|a, b| numbers::same(*a, *b));
+    }
+
+    /// What the step arrives at, if that is a number.
+    pub fn result(&self) -> Option<f64> {
+        self.calculation.result
+    }
+
+    /// Overlap of the words of the answers, in [0, 1].
+    pub fn answer_overlap(&self, other: &StepText) -> f64 {
+        self.answer.overlap(&other.answer)
+    }
+
+    /// The features of the pair (`self` the teacher's step, `student` the student's). The results themselves are
+    /// masked: two steps do not become the same question by having the same answer.
+    pub fn compare(&self, student: &StepText, scratch: &mut Scratch) -> Features {
+        let asked = !self.question.words.is_empty() && !student.question.words.is_empty();
+        let (ratio_of_questions, question_overlap) = if asked {
+            let ratio = self.question_pattern.indel_similarity(&student.question_text, scratch);
+            (ratio, self.question.overlap(&student.question))
+        } else {
+            (0.0, 0.0)
+        };
+        let shared = self.step.shared(&student.step);
+        let operands = Operands::compare(&self.calculation.operands, &student.calculation.operands);
+        let as_feature = |yes: bool| f64::from(u8::from(yes));
+        [
+            ratio_of_questions,
+            question_overlap,
+            as_feature(!asked),
+            ratio(shared, |shared| self.step.weight + student.step.weight - shared),
+            ratio(shared, |_| self.step.weight),
+            self.answer.overlap(&student.answer),
+            operands.overlap(),
+            as_feature(operands.equal()),
+            as_feature(operands.nested()),
+            as_feature(operands.left + operands.right == 0),
+            as_feature((operands.left == 0) != (operands.right == 0)),
+            operation_overlap(self.calculation.operations, student.calculation.operations),
+        ]
+    }
+}
+
+/// Overlap of two sets of operations; 0.5 when neither names one.
+fn operation_overlap(a: Operations, b: Operations) -> f64 {
+    let either = Operations(a.0 | b.0);
+    if either.is_empty() { 0.5 } else { f64::from(Operations(a.0 & b.0).len()) / f64::from(either.len()) }
+}
+
+/// How two ascending lists of operands meet.
+#[derive(Clone, Copy, Debug)]
+struct Operands {
+    left: usize,
+    right: usize,
+    shared: usize,
+}
+
+impl Operands {
+    fn compare(a: &[f64], b: &[f64]) -> Self {
+        let (mut i, mut j, mut shared) = (0, 0, 0);
+        while i < a.len() && j < b.len() {
+            if numbers::same(a[i], b[j]) {
+                shared += 1;
+                i += 1;
+                j += 1;
+            } else if a[i] < b[j] {
+                i += 1;
+            } else {
+                j += 1;
+            }
+        }
+        Operands { left: a.len(), right: b.len(), shared }
+    }
+
+    fn overlap(self) -> f64 {
+        let either = self.left + self.right - self.shared;
+        if either == 0 { 0.0 } else { self.shared as f64 / either as f64 }
+    }
+
+    fn equal(self) -> bool {
+        self.shared > 0 && self.shared == self.left && self.shared == self.right
+    }
+
+    fn nested(self) -> bool {
+        self.shared > 0 && (self.shared == self.left || self.shared == self.right)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compare(teacher: [&str; 2], student: [&str; 2]) -> Features {
+        let weights = WordWeights::new([("how", 0.1), ("many", 0.1)], 2.0);
+        let mut sides = [StepText::default(), StepText::default()];
+        for (side, [question, answer]) in sides.iter_mut().zip([teacher, student]) {
+            side.read(question, answer, &weights, &mut String::new());
+        }
+        sides[0].compare(&sides[1], &mut Scratch::default())
+    }
+
+    fn feature(features: Features, name: &str) -> f64 {
+        features[NAMES.iter().position(|n| *n == name).unwrap()]
+    }
+
+    #[test]
+    fn a_step_agrees_with_itself() {
+        let step = ["How many eggs are eaten in a week?", "3*7=21 eggs"];
+        let features = compare(step, step);
+        for name in ["question_ratio", "question_overlap", "step_overlap", "operand_overlap", "operand_equal"]
+        {
+            assert_eq!(feature(features, name), 1.0, "{name}");
+        }
+        assert_eq!(feature(features, "question_missing"), 0.0);
+    }
+
+    #[test]
+    fn the_result_is_masked() {
+        let same_result = compare(["", "2+5=7"], ["", "10-3=7"]);
+        assert_eq!(feature(same_result, "operand_overlap"), 0.0);
+        assert_eq!(feature(same_result, "question_missing"), 1.0);
+        let same_operands = compare(["", "2*5=10"], ["", "5*2=11"]);
+        assert_eq!(feature(same_operands, "operand_equal"), 1.0);
+    }
+
+    #[test]
+    fn every_feature_is_in_range() {
+        for (a, b) in [(["", ""], ["", ""]), (["?", "1"], ["x y", "-"]), (["half", ""], ["", "1/2=0.5"])] {
+            for value in compare(a, b) {
+                assert!((0.0..=1.0).contains(&value), "{a:?} {b:?}");
+            }
+        }
+    }
+}

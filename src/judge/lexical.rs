@@ -1,0 +1,331 @@
+//! A judge without a model of language: words, numbers and two logistic regressions.
+//!
+//! - Same sub-problem? The features of [`super::features`] under the `step` head.
+//! - Same meta-reasoning? Ratio and word overlap of the two texts under the `text` head.
+//! - Same answer? Two numbers are compared as numbers; answers without numbers by their words.
+//!
+//! Identical texts are the same, whatever a head says. The coefficients are fitted by [`super::calibrate`] and
+//! stored with their provenance; the default model is compiled in.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use serde::{Deserialize, Serialize};
+
+use super::features::{Features, NAMES, StepText, WordWeights};
+use super::{Ask, Aspect, Judge, Round, Verdict};
+use crate::error::{Error, Result};
+use crate::text::numbers;
+use crate::text::similarity::Scratch;
+use crate::trace::{Step, StepList};
+
+/// Names of the features of the `text` head: those of [`NAMES`] that look at the questions only.
+pub const TEXT_NAMES: [&str; 2] = [NAMES[0], NAMES[1]];
+
+/// Answers without a number are the same from this overlap of weighted words on. Half of all that is said in
+/// either has to be said in both.
+const ANSWER_OVERLAP: f64 = 0.5;
+
+/// A logistic regression over named features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Log-odds when every feature is 0.
+    pub bias: f64,
+    /// Log-odds per unit of a feature.
+    pub weights: BTreeMap<String, f64>,
+    /// The verdict is yes from this probability on.
+    pub threshold: f32,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// The command that fitted it.
+    pub command: String,
+    /// The data: file name, xxh3 hash of its bytes, licence if stated.
+    pub data: String,
+    /// Which pairs were fitted on and which were held out.
+    pub split: String,
+    /// Pairs fitted on.
+    pub pairs: usize,
+    /// Area under the ROC curve on the pairs held out.
+    pub held_out_auc: f64,
+    /// Expected calibration error (10 bins) on the pairs held out.
+    pub held_out_ece: f64,
+}
+
+/// The parameters of a [`Lexical`] judge: what `rlkd calibrate` writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// Where it comes from.
+    pub provenance: Provenance,
+    /// Same sub-problem?
+    pub step: Head,
+    /// Same thought, from the words alone?
+    pub text: Head,
+    /// Weight of a word that is not in the table.
+    pub unknown_word: f32,
+    /// Inverse document frequencies of words as [`crate::text::words`] normalises them.
+    pub words: BTreeMap<String, f32>,
+}
+
+/// The format of [`Model`] files that this version reads and writes.
+pub const FORMAT: &str = "rlkd-lexical-1";
+
+impl Model {
+    /// Reads a model file's text.
+    ///
+    /// # Errors
+    /// Not a model, another format, an unknown feature, or a number that is not finite.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let model: Model = serde_json::from_str(text).map_err(|error| {
+            Error::config(format!("not a lexical model: {error}; make one with `rlkd calibrate`"))
+        })?;
+        if model.format != FORMAT {
+            return Err(Error::config(format!(
+                "a lexical model of format {:?}; this version reads {FORMAT:?}; fit it again with `rlkd calibrate`",
+                model.format
+            )));
+        }
+        model.step.check("step", &NAMES)?;
+        model.text.check("text", &TEXT_NAMES)?;
+        let finite = model.unknown_word.is_finite() && model.words.values().all(|weight| weight.is_finite());
+        if !finite {
+            return Err(Error::config("a lexical model with a word weight that is not a finite number"));
+        }
+        Ok(model)
+    }
+
+    /// The model that comes with the program.
+    pub fn embedded() -> Arc<Fitted> {
+        static EMBEDDED: LazyLock<Arc<Fitted>> = LazyLock::new(|| {
+            let model = Model::from_json(include_str!("../../models/lexical.json"))
+                .unwrap_or_else(|error| panic!("models/lexical.json: {error}"));
+            Arc::new(Fitted::new(&model))
+        });
+        EMBEDDED.clone()
+    }
+}
+
+impl Head {
+    fn check(&self, head: &str, names: &[&str]) -> Result<()> {
+        for (name, weight) in &self.weights {
+            if !names.contains(&name.as_str()) {
+                return Err(Error::config(format!(
+                    "unknown feature `{name}` in the {head} head of a lexical model"
+                )));
+            }
+            if !weight.is_finite() {
+                return Err(Error::config(format!(
+                    "the weight of `{name}` in a lexical model is not finite"
+                )));
+            }
+        }
+        if !self.bias.is_finite() || !(0.0..=1.0).contains(&self.threshold) {
+            return Err(Error::config(format!(
+                "the {head} head of a lexical model has no usable bias or threshold"
+            )));
+        }
+        Ok(())
+    }
+
+    fn dense<const N: usize>(&self, names: [&str; N]) -> Dense<N> {
+        let weights = names.map(|name| self.weights.get(name).copied().unwrap_or(0.0));
+        Dense { bias: self.bias, weights, threshold: self.threshold }
+    }
+}
+
+/// A [`Head`] as arrays.
+#[derive(Clone, Debug, PartialEq)]
+struct Dense<const N: usize> {
+    bias: f64,
+    weights: [f64; N],
+    threshold: f32,
+}
+
+impl<const N: usize> Dense<N> {
+    fn probability(&self, features: &[f64; N]) -> f64 {
+        let odds: f64 = self.bias + self.weights.iter().zip(features).map(|(w, f)| w * f).sum::<f64>();
+        1.0 / (1.0 + (-odds).exp())
+    }
+
+    fn verdict(&self, features: &[f64; N]) -> Verdict {
+        Verdict::from_probability(self.probability(features) as f32, self.threshold)
+    }
+}
+
+/// A model made ready for judging; shared by all threads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fitted {
+    id: String,
+    words: WordWeights,
+    step: Dense<{ NAMES.len() }>,
+    text: Dense<{ TEXT_NAMES.len() }>,
+}
+
+impl Fitted {
+    /// Makes `model` ready.
+    pub fn new(model: &Model) -> Self {
+        let bytes = serde_json::to_vec(model).unwrap_or_default();
+        Fitted {
+            id: format!("lexical-1-{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)),
+            words: WordWeights::new(
+                model.words.iter().map(|(word, &weight)| (word.as_str(), weight)),
+                model.unknown_word,
+            ),
+            step: model.step.dense(NAMES),
+            text: model.text.dense(TEXT_NAMES),
+        }
+    }
+
+    /// The weights of words.
+    pub fn words(&self) -> &WordWeights {
+        &self.words
+    }
+
+    /// How likely the two steps treat the same sub-problem, in [0, 1], given the features of the pair.
+    pub fn same_sub_problem(&self, features: &Features) -> f64 {
+        self.step.probability(features)
+    }
+}
+
+/// The judge. Owns its scratch; one per thread.
+#[derive(Debug)]
+pub struct Lexical {
+    model: Arc<Fitted>,
+    teacher: Side,
+    student: Side,
+    scratch: Scratch,
+}
+
+/// The steps of one side that were read for a round.
+#[derive(Debug, Default)]
+struct Side {
+    steps: Vec<StepText>,
+    /// For which step `steps[i]` was read in this round: `None` until it is.
+    read: Vec<Option<Part>>,
+    buffer: String,
+}
+
+/// What of a step was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Sub-problem and answer.
+    Step,
+    /// Meta-reasoning.
+    Meta,
+}
+
+impl Side {
+    fn forget(&mut self, steps: usize) {
+        self.read.clear();
+        self.read.resize(steps, None);
+        if self.steps.len() < steps {
+            self.steps.resize_with(steps, StepText::default);
+        }
+    }
+
+    fn get(&mut self, list: &StepList, index: usize, part: Part, words: &WordWeights) -> &StepText {
+        if self.read[index] != Some(part) {
+            let step = &list.steps[index];
+            let (first, second) = match part {
+                Part::Step => (step.sub_problem.of(&list.text), step.answer.of(&list.text)),
+                Part::Meta => (step.meta.of(&list.text), ""),
+            };
+            self.steps[index].read(first, second, words, &mut self.buffer);
+            self.read[index] = Some(part);
+        }
+        &self.steps[index]
+    }
+}
+
+impl Default for Lexical {
+    fn default() -> Self {
+        Self::new(Model::embedded())
+    }
+}
+
+impl Lexical {
+    /// A judge with the given model.
+    pub fn new(model: Arc<Fitted>) -> Self {
+        Lexical { model, teacher: Side::default(), student: Side::default(), scratch: Scratch::default() }
+    }
+
+    fn verdict(&mut self, round: &Round<'_>, ask: Ask) -> Verdict {
+        let (teacher, student) = (ask.teacher as usize, ask.student as usize);
+        let part = if ask.aspect == Aspect::MetaReasoning { Part::Meta } else { Part::Step };
+        if identical(round, ask) {
+            return Verdict::YES;
+        }
+        let model = &*self.model;
+        let left = self.teacher.get(round.teacher, teacher, part, &model.words);
+        let right = self.student.get(round.student, student, part, &model.words);
+        match ask.aspect {
+            Aspect::SubProblem => model.step.verdict(&left.compare(right, &mut self.scratch)),
+            Aspect::MetaReasoning => {
+                let features = left.compare(right, &mut self.scratch);
+                model.text.verdict(&[features[0], features[1]])
+            }
+            Aspect::Answer => match (left.result(), right.result()) {
+                (Some(a), Some(b)) if numbers::same(a, b) => Verdict::YES,
+                (None, None) => {
+                    let overlap = left.answer_overlap(right);
+                    Verdict::from_probability(overlap as f32, ANSWER_OVERLAP as f32)
+                }
+                _ => Verdict::NO,
+            },
+        }
+    }
+}
+
+/// Whether the texts that the ask compares are the same to the letter (white space at the ends aside).
+fn identical(round: &Round<'_>, ask: Ask) -> bool {
+    let part = |step: &Step| match ask.aspect {
+        Aspect::MetaReasoning => [step.meta, step.meta],
+        Aspect::SubProblem => [step.sub_problem, step.answer],
+        Aspect::Answer => [step.answer, step.answer],
+    };
+    let (Some(teacher), Some(student)) =
+        (round.teacher.steps.get(ask.teacher as usize), round.student.steps.get(ask.student as usize))
+    else {
+        return false;
+    };
+    part(teacher)
+        .iter()
+        .zip(part(student))
+        .all(|(a, b)| a.of(&round.teacher.text).trim() == b.of(&round.student.text).trim())
+}
+
+impl Judge for Lexical {
+    fn id(&self) -> String {
+        self.model.id.clone()
+    }
+
+    fn judge(&mut self, rounds: &mut [Round<'_>]) -> Result<()> {
+        for round in rounds {
+            self.teacher.forget(round.teacher.steps.len());
+            self.student.forget(round.student.steps.len());
+            round.verdicts.clear();
+            for &ask in round.asks {
+                super::check_ask(round, ask)?;
+                let verdict = self.verdict(round, ask);
+                round.verdicts.push(verdict);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The registry's constructor: the given model, or the one that comes with the program.
+pub(super) fn build(model: Option<&str>) -> Result<Box<dyn Judge>> {
+    let fitted = match model {
+        Some(text) => Arc::new(Fitted::new(&Model::from_json(text)?)),
+        None => Model::embedded(),
+    };
+    Ok(Box::new(Lexical::new(fitted)))
+}

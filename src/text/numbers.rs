@@ -1,0 +1,229 @@
+//! Numbers in running text.
+//!
+//! Reads `1,200`, `1{,}200`, `.5`, `3.75`, and number words (`twice`, `dozen`). Leaves out what only looks like
+//! a number in prose: list marks (`1. First`), step labels (`Step 2:`), digits inside words (`x2`).
+
+use crate::trace::Span;
+
+/// A number and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number {
+    /// Its value.
+    pub value: f64,
+    /// The characters that were read, without sign, currency or unit.
+    pub span: Span,
+}
+
+/// Longer numbers are no quantities and are left out.
+const MOST_DIGITS: usize = 40;
+
+/// Whether two values are the same number: equal up to a relative rounding of 1e-6.
+pub fn same(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-6 * a.abs().max(b.abs()).max(1.0)
+}
+
+/// The numbers of `text`, appended to `numbers` in order.
+pub fn scan(text: &str, numbers: &mut Vec<Number>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    // The last word, lower-cased by the reader: labels such as "step 2" are not quantities.
+    let mut after_label = false;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if byte.is_ascii_digit()
+            || (byte == b'.' && next_is_digit(bytes, at + 1) && !follows_digit(bytes, at))
+        {
+            let (value, end) = read_number(bytes, at);
+            let marker = is_list_mark(bytes, at, end);
+            if !marker && !after_label && value.is_finite() {
+                numbers.push(Number { value, span: Span::new(at, end) });
+            }
+            after_label = false;
+            at = end;
+        } else if byte.is_ascii_alphabetic() {
+            let end = word_end(bytes, at);
+            let word = &text[at..end];
+            if bytes.get(at.wrapping_sub(1)) != Some(&b'\\') {
+                if let Some(value) = number_word(word) {
+                    numbers.push(Number { value, span: Span::new(at, end) });
+                }
+            }
+            after_label = is_label(word);
+            // Digits glued to a word belong to it: x2, CO2, H1.
+            at = end;
+            while at < bytes.len() && bytes[at].is_ascii_digit() {
+                at += 1;
+            }
+        } else {
+            if !matches!(byte, b' ' | b'*' | b'#' | b'\t') {
+                after_label = false;
+            }
+            at += 1;
+        }
+    }
+}
+
+fn next_is_digit(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at).is_some_and(u8::is_ascii_digit)
+}
+
+fn follows_digit(bytes: &[u8], at: usize) -> bool {
+    at > 0 && bytes[at - 1].is_ascii_digit()
+}
+
+fn word_end(bytes: &[u8], mut at: usize) -> usize {
+    while at < bytes.len() && bytes[at].is_ascii_alphabetic() {
+        at += 1;
+    }
+    at
+}
+
+/// Reads the digits from `start`; returns the value and the end.
+fn read_number(bytes: &[u8], start: usize) -> (f64, usize) {
+    let mut at = start;
+    let mut digits = [0u8; MOST_DIGITS];
+    let mut len = 0;
+    let mut push = |byte: u8| {
+        if let Some(slot) = digits.get_mut(len) {
+            *slot = byte;
+        }
+        len += 1;
+    };
+    while next_is_digit(bytes, at) {
+        push(bytes[at]);
+        at += 1;
+    }
+    // Thousands: at most three digits so far, then groups of exactly three.
+    if (1..=3).contains(&(at - start)) {
+        while let Some(group) = thousands_group(bytes, at) {
+            for &byte in &bytes[group..group + 3] {
+                push(byte);
+            }
+            at = group + 3;
+        }
+    }
+    if bytes.get(at) == Some(&b'.') && next_is_digit(bytes, at + 1) {
+        push(b'.');
+        at += 1;
+        while next_is_digit(bytes, at) {
+            push(bytes[at]);
+            at += 1;
+        }
+    }
+    let value = digits.get(..len).and_then(|d| std::str::from_utf8(d).ok()?.parse().ok()).unwrap_or(f64::NAN);
+    (value, at)
+}
+
+/// Where the next group of three digits starts, if one follows a separator at `at`.
+fn thousands_group(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = &bytes[at..];
+    let skip = [&b","[..], b"{,}", b"\\,"].into_iter().find(|mark| rest.starts_with(mark))?.len();
+    let group = rest.get(skip..skip + 3)?;
+    let ends = !next_is_digit(rest, skip + 3);
+    (group.iter().all(u8::is_ascii_digit) && ends).then_some(at + skip)
+}
+
+/// `1.` or `2)` at the start of a line, before a space.
+fn is_list_mark(bytes: &[u8], start: usize, end: usize) -> bool {
+    if end - start > 2 || !matches!(bytes.get(end), Some(b'.' | b')')) {
+        return false;
+    }
+    if !matches!(bytes.get(end + 1), Some(b' ' | b'\t' | b'*')) {
+        return false;
+    }
+    let line = bytes[..start].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    bytes[line..start].iter().all(|b| matches!(b, b' ' | b'\t' | b'*' | b'#' | b'-'))
+}
+
+fn is_label(word: &str) -> bool {
+    ["step", "steps", "part", "question", "case", "method", "approach", "option"]
+        .iter()
+        .any(|label| word.eq_ignore_ascii_case(label))
+}
+
+/// The value that a word stands for in arithmetic prose. "half" counts as 2, since it is
+/// written as a division by 2 nearly always. "one" is left out: it is mostly a pronoun.
+fn number_word(word: &str) -> Option<f64> {
+    const WORDS: [(&str, f64); 25] = [
+        ("two", 2.0),
+        ("three", 3.0),
+        ("four", 4.0),
+        ("five", 5.0),
+        ("six", 6.0),
+        ("seven", 7.0),
+        ("eight", 8.0),
+        ("nine", 9.0),
+        ("ten", 10.0),
+        ("eleven", 11.0),
+        ("twelve", 12.0),
+        ("fifteen", 15.0),
+        ("twenty", 20.0),
+        ("thirty", 30.0),
+        ("forty", 40.0),
+        ("fifty", 50.0),
+        ("hundred", 100.0),
+        ("twice", 2.0),
+        ("double", 2.0),
+        ("doubled", 2.0),
+        ("half", 2.0),
+        ("thrice", 3.0),
+        ("triple", 3.0),
+        ("quarter", 4.0),
+        ("dozen", 12.0),
+    ];
+    if !(3..=7).contains(&word.len()) {
+        return None;
+    }
+    WORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|&(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(text: &str) -> Vec<f64> {
+        let mut numbers = Vec::new();
+        scan(text, &mut numbers);
+        numbers.iter().map(|n| n.value).collect()
+    }
+
+    #[test]
+    fn reads_numbers_as_people_write_them() {
+        let cases: &[(&str, &[f64])] = &[
+            ("$1,200 and 3.75", &[1200.0, 3.75]),
+            ("1{,}234{,}567 or 1\\,234", &[1_234_567.0, 1234.0]),
+            (".5 of 10.", &[0.5, 10.0]),
+            ("(1,2)", &[1.0, 2.0]),
+            ("1,2345", &[1.0, 2345.0]),
+            ("4/5=0.8", &[4.0, 5.0, 0.8]),
+            ("half of a dozen", &[2.0, 12.0]),
+            ("x2 CO2 a1b", &[]),
+            ("2x + 3y", &[2.0, 3.0]),
+            ("1. **First** 7", &[7.0]),
+            ("  2) then 8", &[8.0]),
+            ("Step 3: 9 apples, step 4", &[9.0]),
+            ("so 3. Next", &[3.0]),
+            ("3-egg omelet", &[3.0]),
+            ("1.2.3", &[1.2, 3.0]),
+            ("٣ ४", &[]),
+            ("99999999999999999999999999999999999999999999999999 5", &[5.0]),
+            ("", &[]),
+        ];
+        for (text, expected) in cases {
+            let found = values(text);
+            assert_eq!(found.len(), expected.len(), "{text:?}: {found:?}");
+            for (a, b) in found.iter().zip(*expected) {
+                assert!(same(*a, *b), "{text:?}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn spans_cover_the_digits() {
+        let text = "paid $1,200.50 for two";
+        let mut numbers = Vec::new();
+        scan(text, &mut numbers);
+        let read: Vec<&str> = numbers.iter().map(|n| n.span.of(text)).collect();
+        assert_eq!(read, ["1,200.50", "two"]);
+    }
+}

@@ -1,0 +1,149 @@
+//! Sentences and paragraphs of a reasoning trace.
+
+use crate::trace::Span;
+
+/// A sentence, or a line of a list or a formula.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sentence {
+    /// Where it stands, without white space at its ends; never empty.
+    pub span: Span,
+    /// Number of its paragraph, from 0; a blank line ends a paragraph.
+    pub paragraph: u32,
+}
+
+/// Appends the sentences of `part` of `text` to `sentences`.
+///
+/// A sentence ends at the end of a line, and at `.`, `!` or `?` before white space and what may start a new
+/// one. Lines of a displayed formula (`\[ … \]`, `$$ … $$`) belong to the line before them.
+pub fn split(text: &str, part: Span, sentences: &mut Vec<Sentence>) {
+    let mut paragraph = 0;
+    let mut blank = true;
+    let mut in_formula = false;
+    let mut at = part.start as usize;
+    let first = sentences.len();
+    for line in part.of(text).split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let content = line.trim();
+        if content.is_empty() {
+            blank = true;
+            continue;
+        }
+        let opens = content.starts_with("\\[") || content.starts_with("$$");
+        if in_formula || opens {
+            // The formula says what the sentence before it announced.
+            let closes =
+                content.ends_with("\\]") || (content.ends_with("$$") && (in_formula || content.len() > 3));
+            in_formula = !closes;
+            let span = Span::new(start, at).trim(text);
+            match sentences[first..].last_mut() {
+                Some(last) => last.span = last.span.cover(span),
+                None => sentences.push(Sentence { span, paragraph }),
+            }
+            blank = false;
+            continue;
+        }
+        if blank && sentences.len() > first {
+            paragraph += 1;
+        }
+        blank = false;
+        split_line(text, Span::new(start, at), paragraph, sentences);
+    }
+}
+
+fn split_line(text: &str, line: Span, paragraph: u32, sentences: &mut Vec<Sentence>) {
+    let bytes = text.as_bytes();
+    let (mut from, end) = (line.start as usize, line.end as usize);
+    let mut push = |from: usize, to: usize| {
+        let span = Span::new(from, to).trim(text);
+        // What holds no letter and no digit says nothing.
+        if span.of(text).chars().any(char::is_alphanumeric) {
+            sentences.push(Sentence { span, paragraph });
+        }
+    };
+    let mut at = from;
+    while at < end {
+        if matches!(bytes[at], b'.' | b'!' | b'?') && ends_sentence(text, from, at, end) {
+            let mut stop = at + 1;
+            while stop < end && matches!(bytes[stop], b'"' | b')' | b'*' | b'\'' | b'.' | b'?' | b'!') {
+                stop += 1;
+            }
+            push(from, stop);
+            from = stop;
+            at = stop;
+        } else {
+            at += 1;
+        }
+    }
+    push(from, end);
+}
+
+/// Whether the mark at `at` ends a sentence that began at `from`.
+fn ends_sentence(text: &str, from: usize, at: usize, end: usize) -> bool {
+    let bytes = text.as_bytes();
+    let rest = &bytes[at + 1..end];
+    let skip =
+        rest.iter().take_while(|b| matches!(b, b'"' | b')' | b'*' | b'\'' | b'.' | b'?' | b'!')).count();
+    let after = &rest[skip..];
+    if !after.first().is_some_and(u8::is_ascii_whitespace) {
+        return false;
+    }
+    let Some(&next) = after.iter().find(|b| !b.is_ascii_whitespace()) else { return true };
+    if next.is_ascii_lowercase() {
+        return false;
+    }
+    if bytes[at] != b'.' {
+        return true;
+    }
+    let before = &text[from..at];
+    let word = before.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or("");
+    // A list mark ("1." or "a."), an initial or a usual abbreviation does not end a sentence.
+    let marker = word.len() == before.trim_start().len() && word.trim_matches('*').len() <= 2;
+    let abbreviation =
+        ["Mr", "Mrs", "Ms", "Dr", "vs", "e.g", "i.e", "approx", "no", "No", "St", "etc"].contains(&word);
+    !(marker || abbreviation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentences(text: &str) -> Vec<(&str, u32)> {
+        let mut found = Vec::new();
+        split(text, Span::new(0, text.len()), &mut found);
+        found.iter().map(|s| (s.span.of(text), s.paragraph)).collect()
+    }
+
+    #[test]
+    fn splits_as_a_reader_would() {
+        assert_eq!(
+            sentences("It costs 3.50 dollars. Mr. Lee pays! \"Why?\" Because.\n\n1. First item\n- next"),
+            [
+                ("It costs 3.50 dollars.", 0),
+                ("Mr. Lee pays!", 0),
+                ("\"Why?\"", 0),
+                ("Because.", 0),
+                ("1. First item", 1),
+                ("- next", 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_formula_belongs_to_its_sentence() {
+        let text = "The total is:\n  \\[\n  2 + 3 = 5\n  \\]\nDone.";
+        assert_eq!(sentences(text), [("The total is:\n  \\[\n  2 + 3 = 5\n  \\]", 0), ("Done.", 0)]);
+        assert_eq!(sentences("$$1+1=2$$\nB"), [("$$1+1=2$$", 0), ("B", 0)]);
+    }
+
+    #[test]
+    fn odd_input_is_no_trouble() {
+        for text in ["", "\n\n", "...", "\\[", "$$", "a. ", "é. É. ", "x.\u{a0}Y", "?!?! A"] {
+            let mut found = Vec::new();
+            split(text, Span::new(0, text.len()), &mut found);
+            for sentence in found {
+                assert!(!sentence.span.of(text).is_empty(), "{text:?}");
+            }
+        }
+    }
+}
