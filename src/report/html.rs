@@ -426,7 +426,7 @@ fn list_row(out: &mut String, n: usize, kept: &Kept, reasons: Option<&Vec<Reason
     }
     if let Some(reasons) = reasons {
         let words: Vec<&str> = reasons.iter().map(|reason| reason.word()).collect();
-        let _ = write!(out, "<td class=\"wide quiet\">{}</td>", words.join(", "));
+        let _ = write!(out, "<td class=\"wide quiet as\">{}</td>", words.join(", "));
     }
     out.push_str("</tr>");
 }

@@ -29,7 +29,7 @@ fn axis(min: f64, max: f64) -> Option<Axis> {
     }
     // A range that starts above 0 is drawn from 0: it keeps lengths honest.
     let (low, high) = (min.min(0.0), max.max(0.0));
-    let rough = (high - low) / 4.0;
+    let rough = (high - low) / 5.0;
     let power = f64::powf(10.0, rough.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= rough)?;
     let (first, last) = ((low / step).floor(), (high / step).ceil());
@@ -128,7 +128,8 @@ pub(super) fn bar(value: f64, low: f64, high: f64) -> String {
          <rect class=\"track\" width=\"100\" height=\"6\"/>\
          <rect class=\"{class}\" x=\"{:.2}\" width=\"{:.2}\" height=\"6\"/></svg>",
         zero.min(end),
-        (end - zero).abs().max(0.6)
+        // Too small to see is not the same as nothing.
+        if value == 0.0 { 0.0 } else { (end - zero).abs().max(0.6) }
     )
 }
 
@@ -141,7 +142,7 @@ mod tests {
         for (min, max, low, high) in [
             (0.0, 1.0, 0.0, 1.0),
             (0.2, 0.2, 0.0, 1.0),
-            (0.0, 50.0, 0.0, 60.0),
+            (0.0, 50.0, 0.0, 50.0),
             (-1.0, 1.0, -1.0, 1.0),
             (3.0, 7.0, 0.0, 8.0),
         ] {

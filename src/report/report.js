@@ -172,9 +172,11 @@
   const fill = (panel, step, other) => {
     const box = find(".panel-step", panel);
     box.replaceChildren();
+    const top = make("div", "panel-head");
     const head = make("h4");
     head.append(find(".badge", step).cloneNode(true));
-    box.append(head);
+    top.append(head);
+    box.append(top);
     if (other) {
       const data = step.dataset;
       head.append(`Pair ${data.pair}`);
@@ -198,22 +200,25 @@
     for (const [part, name] of [[".ask", "asks"], [".get", "gets"]]) {
       for (const [who, from] of [["Teacher", teacher], ["Student", student]]) {
         const text = from && find(part, from)?.textContent;
-        if (text) said.append(make("dt", "", `${who} ${name}`), make("dd", "", text));
+        if (!text) continue;
+        const pair = make("div");
+        pair.append(make("dt", "", `${who} ${name}`), make("dd", "", text));
+        said.append(pair);
       }
     }
     box.append(said);
-    const acts = make("div", "acts");
-    if (other) {
-      const jump = make("button", "", "Show partner");
-      jump.type = "button";
-      jump.addEventListener("click", () => select(other));
-      acts.append(jump);
+    if (pinned === step) {
+      const acts = make("div", "acts");
+      const act = (name, className, run) => {
+        const button = make("button", className, name);
+        button.type = "button";
+        button.addEventListener("click", run);
+        acts.append(button);
+      };
+      if (other) act("Show partner", "jump", () => select(other));
+      act("Close", "", () => clear(sidesOf(step)));
+      top.append(acts);
     }
-    const close = make("button", "", "Close");
-    close.type = "button";
-    close.addEventListener("click", () => clear(sidesOf(step)));
-    acts.append(close);
-    box.append(acts);
     find(".panel-rest", panel).hidden = true;
     box.hidden = false;
   };
@@ -230,6 +235,16 @@
     step.focus({ preventScroll: true });
     reveal(step);
     reveal(partner(step));
+    uncover(step);
+  };
+  // A sheet at the foot of a narrow page must not lie over the step that it speaks of.
+  const uncover = (step) => {
+    const sheet = find(".panel-step", sidesOf(step));
+    const fixed = getComputedStyle(sheet).position === "fixed";
+    const foot = (fixed ? sheet.getBoundingClientRect().top : innerHeight) - 12;
+    const { top, bottom } = step.getBoundingClientRect();
+    if (top < 12) scrollBy({ top: top - 60 });
+    else if (bottom > foot) scrollBy({ top: Math.min(bottom - foot, top - 12) });
   };
 
   for (const sides of all(".sides")) {

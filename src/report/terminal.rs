@@ -19,7 +19,9 @@ pub use super::table::{Row, table};
 /// Below this width the two sides are stacked.
 const SIDE_BY_SIDE: usize = 80;
 /// Nothing is laid out narrower than this.
-const NARROWEST: usize = 30;
+const NARROWEST: usize = 40;
+/// Columns that value, weight and points take beside the name of a part.
+const PART_FIGURES: usize = 30;
 /// Prose is not set wider than this.
 const PROSE: usize = 100;
 
@@ -30,8 +32,11 @@ const GREEN: &str = "32";
 const YELLOW: &str = "33";
 const CYAN: &str = "36";
 
-/// A line of a cell: its text and the SGR code that it is shown in ("" for none).
-type Line = (String, &'static str);
+/// A line of a cell: the mark before it and its text, each with the SGR code that it is shown in ("" for none).
+struct Line {
+    mark: (String, &'static str),
+    text: (String, &'static str),
+}
 
 /// Where lines go, in colour or not.
 struct Screen {
@@ -41,8 +46,9 @@ struct Screen {
 
 impl Screen {
     fn put(&mut self, text: &str, code: &str) {
-        if self.color && !code.is_empty() && !text.trim().is_empty() {
-            let _ = write!(self.out, "\x1b[{code}m{text}\x1b[0m");
+        let words = text.trim_end_matches(' ');
+        if self.color && !code.is_empty() && !words.is_empty() {
+            let _ = write!(self.out, "\x1b[{code}m{words}\x1b[0m{}", &text[words.len()..]);
         } else {
             self.out.push_str(text);
         }
@@ -51,6 +57,17 @@ impl Screen {
     fn line(&mut self, text: &str, code: &str) {
         self.put(text, code);
         self.end();
+    }
+
+    /// A line of a cell, filled with spaces to `width`.
+    fn cell(&mut self, line: Option<&Line>, width: usize) {
+        match line {
+            Some(Line { mark, text }) => {
+                self.put(&fit(&mark.0, MARK), mark.1);
+                self.put(&fit(&text.0, width.saturating_sub(MARK)), text.1);
+            }
+            None => self.put(&fit("", width), ""),
+        }
     }
 
     fn end(&mut self) {
@@ -63,13 +80,13 @@ impl Screen {
 /// Shows one scored trace: the problem, the parts of the reward, the steps of teacher and student side by side
 /// (stacked below 80 columns), and how the structure part came about.
 ///
-/// `width` is in terminal columns (at least 30 are used); with `color`, SGR sequences are used. Every line ends
+/// `width` is in terminal columns (at least 40 are used); with `color`, SGR sequences are used. Every line ends
 /// with a line feed.
 pub fn explain(record: &Scored, width: usize, color: bool) -> String {
     let width = width.max(NARROWEST);
     let mut screen = Screen { out: String::new(), color };
-    screen.put(&line(short(&record.id)), BOLD);
-    screen.line(&format!("  student {}", record.student), DIM);
+    let head = format!("{}  student {}", line(short(&record.id)), record.student);
+    wrap(&head, width).iter().for_each(|text| screen.line(text, BOLD));
     if let Some(problem) = &record.problem {
         screen.end();
         for text in wrap(&plain(problem), width.min(PROSE)) {
@@ -96,7 +113,7 @@ pub fn explain(record: &Scored, width: usize, color: bool) -> String {
 
 fn parts(screen: &mut Screen, record: &Scored, width: usize) {
     let name_width = record.parts.keys().map(|name| line(short(name)).width()).max().unwrap_or(0);
-    let name_width = name_width.clamp("reward".len(), (width / 3).max(10));
+    let name_width = name_width.clamp("reward".len(), width - PART_FIGURES);
     let indent = name_width + 2;
     screen.line(
         &format!("{}  {:>8}   {:>6}   {:>8}", fit("reward", name_width), "value", "weight", "points"),
@@ -121,10 +138,10 @@ fn parts(screen: &mut Screen, record: &Scored, width: usize) {
             }
         }
     }
-    screen.put(&format!("{}  {:>8}   {:>6}   ", fit("total", name_width), "", ""), BOLD);
+    screen.put(&format!("{}  ", fit("total", name_width)), BOLD);
     match record.reward {
-        Some(reward) => screen.line(&format!("{:>8}", number(reward)), BOLD),
-        None => screen.line("not scored", YELLOW),
+        Some(reward) => screen.line(&format!("{:>28}", number(reward)), BOLD),
+        None => screen.line(&format!("{:>28}", "not scored"), YELLOW),
     }
     if let Some(note) = normalised(record) {
         wrap(note, width).iter().for_each(|text| screen.line(text, DIM));
@@ -169,18 +186,20 @@ fn steps(
             for (name, cell) in [("teacher", left), ("student", right)] {
                 if let Some(cell) = cell {
                     screen.line(name, DIM);
-                    cell.lines(column).iter().for_each(|(text, code)| screen.line(text, code));
+                    for line in cell.lines(column) {
+                        screen.cell(Some(&line), column);
+                        screen.end();
+                    }
                 }
             }
         } else {
             let lines = |cell: Option<Cell>| cell.map_or_else(Vec::new, |cell| cell.lines(column));
             let (left, right) = (lines(left), lines(right));
             for i in 0..left.len().max(right.len()) {
-                let (text, code) = left.get(i).map_or(("", ""), |(text, code)| (text.as_str(), *code));
-                screen.put(&fit(text, column), code);
+                screen.cell(left.get(i), column);
                 screen.put(" │ ", DIM);
-                let (text, code) = right.get(i).map_or(("", ""), |(text, code)| (text.as_str(), *code));
-                screen.line(text, code);
+                screen.cell(right.get(i), column);
+                screen.end();
             }
         }
         if let Place::Both { teacher, .. } = row
@@ -215,7 +234,7 @@ struct Cell {
     mark: String,
     label: &'static str,
     /// Reasoning, sub-problem, answer; only those that are there.
-    texts: Vec<Line>,
+    texts: Vec<(String, &'static str)>,
     code: &'static str,
 }
 
@@ -231,7 +250,7 @@ fn cell(text: &str, step: &Step, fate: Fate, view: &View<'_>) -> Cell {
     };
     let dim = matches!(fate, Fate::Aside(_) | Fate::Unmentioned);
     let of = |span: Span, code: &'static str| {
-        let words = plain(span.of(text).trim());
+        let words = plain(span.of(text).trim_end().trim_start_matches(['\r', '\n']));
         (!words.is_empty()).then_some((words, if dim { DIM } else { code }))
     };
     let texts =
@@ -240,23 +259,16 @@ fn cell(text: &str, step: &Step, fate: Fate, view: &View<'_>) -> Cell {
 }
 
 impl Cell {
-    /// Lines of at most `width` columns. The first carries the mark; it is coloured by the step's fate when
-    /// nothing but the mark and the label stands on it.
+    /// Lines of at most `width` columns. The first carries the mark, and the label if there is one.
     fn lines(&self, width: usize) -> Vec<Line> {
+        let mut mark = (format!("{:>2}", self.mark), self.code);
         let mut lines = Vec::new();
-        let mark = format!("{:>2}", self.mark);
-        let head = format!("{mark}  {}", self.label);
-        let mut first = Some(mark);
         if !self.label.is_empty() || self.texts.is_empty() {
-            lines.push((head, self.code));
-            first = None;
+            lines.push(Line { mark: std::mem::take(&mut mark), text: (self.label.to_owned(), self.code) });
         }
         for (text, code) in &self.texts {
-            for words in wrap(text, width.saturating_sub(MARK).max(1)) {
-                match first.take() {
-                    Some(mark) => lines.push((format!("{}{words}", fit(&mark, MARK)), *code)),
-                    None => lines.push((format!("{:MARK$}{words}", ""), *code)),
-                }
+            for words in wrap(text, width.saturating_sub(MARK)) {
+                lines.push(Line { mark: std::mem::take(&mut mark), text: (words, code) });
             }
         }
         lines

@@ -19,6 +19,9 @@ pub(super) fn number(value: f64) -> String {
 
 /// A weight or a count in a formula: as few decimals as say it.
 pub(super) fn brief(value: f64) -> String {
+    if !value.is_finite() || value.abs() >= 1e7 {
+        return number(value);
+    }
     let text = format!("{value:.4}");
     text.trim_end_matches('0').trim_end_matches('.').replace('-', "−")
 }
@@ -65,7 +68,7 @@ pub(super) fn shortfall(mode: Mode) -> &'static str {
     if mode == Mode::Reference { "in part" } else { "another answer" }
 }
 
-/// How the total of an alignment came about, in a sentence or two.
+/// How the total of an alignment came about: a sentence and, on a line of its own, the formula.
 ///
 /// The formula is given only if it reproduces the recorded total.
 pub(super) fn how(alignment: &Alignment) -> String {
@@ -90,7 +93,7 @@ pub(super) fn how(alignment: &Alignment) -> String {
     }
     out.push('.');
     match formula(alignment, teacher, student) {
-        Some(formula) => out + " " + &formula,
+        Some(formula) => out + "\n" + &formula,
         None => out + &format!(" Total: {}.", number(alignment.total)),
     }
 }
@@ -183,18 +186,18 @@ mod tests {
         for (alignment, expected) in [
             (
                 alignment(Mode::Ordered, &[1.0, 0.5], 1, 2, 1.5 * 1.25 / 4.0),
-                "2 of 3 teacher steps matched, 1 with another answer, 1 skipped; 2 extra steps of the student. \
+                "2 of 3 teacher steps matched, 1 with another answer, 1 skipped; 2 extra steps of the student.\n\
                  (1 + 0.5) × 1.25 / (3 + 0.25 × 4) = 0.47, where each of the student's 4 steps weighs 0.25.",
             ),
-            (alignment(Mode::Ordered, &[1.0; 3], 0, 0, 1.0), "3 of 3 teacher steps matched. 3 / 3 = 1.00."),
+            (alignment(Mode::Ordered, &[1.0; 3], 0, 0, 1.0), "3 of 3 teacher steps matched.\n3 / 3 = 1.00."),
             (
                 alignment(Mode::Prefix, &[1.0, 1.0, 0.5, 0.5], 1, 3, 0.6),
-                "4 of 5 teacher steps matched, 2 with another answer, 1 skipped; 3 extra steps of the student. \
+                "4 of 5 teacher steps matched, 2 with another answer, 1 skipped; 3 extra steps of the student.\n\
                  (2 + 2 × 0.5) / 5 = 0.60.",
             ),
             (
                 alignment(Mode::Reference, &[1.0, 0.25], 0, 0, 1.25),
-                "2 of 2 teacher steps matched, 1 in part. 1 + 0.25 = 1.25.",
+                "2 of 2 teacher steps matched, 1 in part.\n1 + 0.25 = 1.25.",
             ),
             // A total that the default cost does not give stays without a formula.
             (

@@ -342,7 +342,23 @@ pub fn many(n: u32) -> Vec<Scored> {
             record.student = i % 4;
             record.problem =
                 Some(format!("({thing}, variant {group}) {}", record.problem.unwrap_or_default()));
-            let total = (draw.next_f64() + draw.next_f64() + draw.next_f64()) / 3.0;
+            let mut total = 0.0;
+            if let Some(explained) = &mut record.structure
+                && let (Some(teacher), Some(student)) = (&explained.teacher_steps, &explained.student_steps)
+            {
+                // Some of the pairs are lost and some come out with another answer.
+                let mut pairs = Vec::new();
+                for pair in &explained.alignment.pairs {
+                    let same = pair.credit == 1.0 && draw.below(4) > 0;
+                    if draw.below(5) > 0 {
+                        let sub_problem = 0.6 + 0.4 * draw.next_f64() as f32;
+                        pairs.push((pair.teacher, pair.student, sub_problem, f32::from(u8::from(same))));
+                    }
+                }
+                explained.alignment = ordered(teacher, student, &pairs);
+                explained.teacher = draw.below(3) as u32;
+                total = explained.alignment.total;
+            }
             let right = draw.next_f64() < 0.3 + total * 0.6;
             let tags = draw.below(5) as f64 / 4.0;
             let mut set = |name: &str, value: Option<f64>| {
@@ -354,13 +370,7 @@ pub fn many(n: u32) -> Vec<Scored> {
             set("accuracy", (draw.below(40) != 0).then_some(f64::from(u8::from(right))));
             set("format", Some(f64::from(u8::from(tags == 1.0))));
             set("tag_count", Some(tags));
-            if i % 7 >= 3 && i % 7 != 6 {
-                set("structure", Some(total));
-                if let Some(explained) = &mut record.structure {
-                    explained.alignment.total = total;
-                    explained.teacher = draw.below(3) as u32;
-                }
-            }
+            set("structure", Some(total));
             let whole = record.parts.values().all(|part| part.value.is_some());
             let sum = record.parts.values().filter_map(|part| Some(part.value? * part.weight)).sum();
             record.reward = whole.then_some(sum);
