@@ -1,1 +1,19 @@
-//! The HTML report and the side-by-side view in the terminal.
+//! Scored records for people: one HTML page, and views for the terminal.
+//!
+//! [`html::Builder`] takes records one by one and keeps a bounded amount of them, so it serves any number.
+//! [`terminal`] shows one record side by side, and tables of means. Nothing here reads or opens files.
+//!
+//! Traces are hostile: whatever comes from a record is escaped, and control and bidirectional characters
+//! are replaced by visible ones.
+
+mod choice;
+mod digest;
+mod escape;
+mod histogram;
+pub mod html;
+mod pair;
+mod plot;
+mod rows;
+mod table;
+pub mod terminal;
+mod words;

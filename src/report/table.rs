@@ -1,0 +1,227 @@
+//! A table of means, one row a group.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use unicode_width::UnicodeWidthStr;
+
+use super::escape::line;
+use super::html::short;
+use super::terminal::fit;
+use super::words::{count, number};
+use crate::score::Scored;
+
+/// Means over a group of scored traces, such as a domain or a problem.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// What the group is called.
+    pub name: String,
+    /// Scored traces in the group, those without a reward included.
+    pub n: u64,
+    reward: Mean,
+    parts: BTreeMap<String, Mean>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Mean {
+    n: u64,
+    sum: f64,
+}
+
+impl Mean {
+    fn push(&mut self, value: Option<f64>) {
+        if let Some(value) = value.filter(|value| value.is_finite()) {
+            self.n += 1;
+            self.sum += value;
+        }
+    }
+
+    fn merge(&mut self, other: Mean) {
+        self.n += other.n;
+        self.sum += other.sum;
+    }
+
+    fn get(self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum / self.n as f64)
+    }
+}
+
+impl Row {
+    /// An empty group.
+    pub fn new(name: impl Into<String>) -> Self {
+        Row { name: name.into(), ..Row::default() }
+    }
+
+    /// Adds a scored trace.
+    pub fn push(&mut self, record: &Scored) {
+        self.n += 1;
+        self.reward.push(record.reward);
+        for (name, part) in &record.parts {
+            match self.parts.get_mut(name) {
+                Some(mean) => mean.push(part.value),
+                None => self.parts.entry(name.clone()).or_default().push(part.value),
+            }
+        }
+    }
+
+    /// Adds all traces of another group.
+    pub fn merge(&mut self, other: &Row) {
+        self.n += other.n;
+        self.reward.merge(other.reward);
+        for (name, mean) in &other.parts {
+            self.parts.entry(name.clone()).or_default().merge(*mean);
+        }
+    }
+
+    /// The mean reward over those that have one.
+    pub fn reward(&self) -> Option<f64> {
+        self.reward.get()
+    }
+
+    /// The mean of the part `name` over the traces that have it.
+    pub fn part(&self, name: &str) -> Option<f64> {
+        self.parts.get(name).and_then(|mean| mean.get())
+    }
+
+    /// Traces without a reward.
+    pub fn skipped(&self) -> u64 {
+        self.n - self.reward.n
+    }
+}
+
+/// Lays groups out as a table: traces, mean reward, mean of each part, skipped. With more than one group, a last
+/// row gives all together. Where the parts do not fit in `width` columns, they go on in a second table below.
+/// Every line ends with a line feed; there is none without groups.
+pub fn table(rows: &[Row], width: usize, color: bool) -> String {
+    let mut rows = rows.to_vec();
+    if rows.len() > 1 {
+        let mut all = Row::new("all");
+        rows.iter().for_each(|row| all.merge(row));
+        rows.push(all);
+    }
+    let has_all = rows.len() > 1;
+    let mut out = String::new();
+    if rows.is_empty() {
+        return out;
+    }
+    let mean = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
+    let names: Vec<String> = rows.iter().map(|row| line(short(&row.name))).collect();
+    let mut columns: Vec<(String, Vec<String>)> = vec![
+        ("n".into(), rows.iter().map(|row| count(row.n)).collect()),
+        ("reward".into(), rows.iter().map(|row| mean(row.reward())).collect()),
+        ("skipped".into(), rows.iter().map(|row| count(row.skipped())).collect()),
+    ];
+    let fixed = columns.len();
+    let parts: std::collections::BTreeSet<&String> = rows.iter().flat_map(|row| row.parts.keys()).collect();
+    columns.extend(parts.iter().map(|name| {
+        (line(short(name)), rows.iter().map(|row| mean(row.part(name))).collect::<Vec<String>>())
+    }));
+    let widths: Vec<usize> = columns
+        .iter()
+        .map(|(head, cells)| {
+            cells.iter().map(|cell| cell.width()).max().unwrap_or(0).max(head.width().min(24))
+        })
+        .collect();
+    let widest = names.iter().map(|name| name.width()).max().unwrap_or(0);
+    let first = widest.clamp(4, (width / 3).max(8));
+    let mut begin = 0;
+    while begin < columns.len() {
+        // The fixed columns stay together; then as many parts as fit, at least one.
+        let mut used = first;
+        let mut end = begin;
+        while end < columns.len() {
+            used += 2 + widths[end];
+            if used > width && end > begin && end >= fixed {
+                break;
+            }
+            end += 1;
+        }
+        if begin > 0 {
+            out.push('\n');
+        }
+        let mut put = |text: &str, code: &str| {
+            let text = text.trim_end();
+            let _ = if color && !code.is_empty() {
+                writeln!(out, "\x1b[{code}m{text}\x1b[0m")
+            } else {
+                writeln!(out, "{text}")
+            };
+        };
+        let mut head = fit("", first);
+        for ((name, _), wide) in columns[begin..end].iter().zip(&widths[begin..end]) {
+            head += "  ";
+            head += &right(name, *wide);
+        }
+        put(&head, "2");
+        for (i, name) in names.iter().enumerate() {
+            let mut text = fit(name, first);
+            for ((_, cells), wide) in columns[begin..end].iter().zip(&widths[begin..end]) {
+                text += "  ";
+                text += &right(&cells[i], *wide);
+            }
+            put(&text, if has_all && i + 1 == names.len() { "1" } else { "" });
+        }
+        begin = end;
+    }
+    out
+}
+
+/// `text` at the right of `width` columns, cut with `…` if it is longer.
+fn right(text: &str, width: usize) -> String {
+    let cut = fit(text, width);
+    let text = cut.trim_end();
+    format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::Part;
+
+    fn record(reward: Option<f64>, structure: Option<f64>) -> Scored {
+        let part = Part { value: structure, weight: 15.0, skipped: None };
+        Scored {
+            id: "a".into(),
+            student: 0,
+            reward,
+            parts: [
+                ("accuracy".into(), Part { value: Some(1.0), weight: 15.0, skipped: None }),
+                ("structure".into(), part),
+            ]
+            .into(),
+            structure: None,
+            problem: None,
+        }
+    }
+
+    fn rows() -> Vec<Row> {
+        let (mut math, mut code) = (Row::new("math"), Row::new("co\u{1b}de"));
+        math.push(&record(Some(20.0), Some(0.5)));
+        math.push(&record(Some(30.0), Some(1.0)));
+        code.push(&record(None, None));
+        vec![math, code]
+    }
+
+    #[test]
+    fn means_leave_out_what_was_skipped() {
+        assert_eq!(
+            table(&rows(), 80, false),
+            "        n  reward  skipped  accuracy  structure\n\
+             math    2   25.00        0      1.00       0.75\n\
+             co␛de   1       –        1      1.00          –\n\
+             all     3   25.00        1      1.00       0.75\n"
+                .replace("math    2", "math   2")
+                .replace("        n  r", "       n  r")
+                .replace("co␛de   1", "co␛de  1")
+                .replace("all     3", "all    3")
+        );
+        assert_eq!(table(&[], 80, false), "");
+    }
+
+    #[test]
+    fn narrow_tables_go_on_below() {
+        let narrow = table(&rows(), 40, true);
+        assert_eq!(narrow.lines().count(), 9, "{narrow}");
+        assert!(narrow.contains("\u{1b}[1mall"));
+    }
+}
