@@ -1,2 +1,7 @@
-//! The `rlkd` command.
-fn main() {}
+//! The `rlkd` command: parse, call, print.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -16,6 +16,7 @@ use crate::decompose::{Decomposer, Job};
 use crate::error::{Error, Place, Result};
 use crate::reward::mix::{MixConfig, Scaling};
 use crate::score::{Detail, Scored, Scorer, Settings};
+use crate::tally::Row;
 use crate::trace::{Sample, StepList};
 
 /// Most records in a chunk.
@@ -136,37 +137,16 @@ pub struct Summary {
     pub students: u64,
     /// Students without a reward, or with a part that was skipped.
     pub skipped: u64,
-    /// Sum and number of the rewards that were given.
-    pub reward: Mean,
-    /// Likewise for each part.
-    pub parts: BTreeMap<String, Mean>,
+    /// Means by place of the student in its sample; places from [`PLACES`] on are counted together.
+    pub by_place: BTreeMap<usize, Row>,
     /// How often each reason for a skip was given; the commonest are kept.
     pub reasons: BTreeMap<String, u64>,
     /// The first errors, in words.
     pub first_errors: Vec<String>,
 }
 
-/// A running mean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Mean {
-    /// Sum of the values.
-    pub sum: f64,
-    /// Number of values.
-    pub n: u64,
-}
-
-impl Mean {
-    fn add(&mut self, value: f64) {
-        self.sum += value;
-        self.n += 1;
-    }
-
-    /// The mean, if there is a value.
-    pub fn value(self) -> Option<f64> {
-        (self.n > 0).then(|| self.sum / self.n as f64)
-    }
-}
-
+/// Students of a sample that a summary counts apart.
+pub const PLACES: usize = 8;
 /// Errors and reasons that a summary keeps in words.
 const KEPT_WORDS: usize = 5;
 /// Distinct reasons that are counted apart.
@@ -180,22 +160,17 @@ impl Summary {
 
     fn count(&mut self, record: &Scored) {
         self.students += 1;
+        let place = (record.student as usize).min(PLACES);
+        let name =
+            || if place < PLACES { format!("student {place}") } else { format!("student {PLACES}…") };
+        self.by_place.entry(place).or_insert_with(|| Row::new(name())).push(record);
         let mut skipped = record.reward.is_none();
-        if let Some(reward) = record.reward {
-            self.reward.add(reward);
-        }
-        for (name, part) in &record.parts {
-            let mean = self.parts.entry(name.clone()).or_default();
-            match (&part.value, &part.skipped) {
-                (Some(value), _) => mean.add(*value),
-                (None, why) => {
-                    skipped = true;
-                    let why = why.as_ref().map_or("no reason given", |why| why.0.as_str());
-                    let reason = format!("{name}: {why}");
-                    if self.reasons.len() < KEPT_REASONS || self.reasons.contains_key(&reason) {
-                        *self.reasons.entry(reason).or_default() += 1;
-                    }
-                }
+        for (name, part) in record.parts.iter().filter(|(_, part)| part.value.is_none()) {
+            skipped = true;
+            let why = part.skipped.as_ref().map_or("no reason given", |why| why.0.as_str());
+            let reason = format!("{name}: {why}");
+            if self.reasons.len() < KEPT_REASONS || self.reasons.contains_key(&reason) {
+                *self.reasons.entry(reason).or_default() += 1;
             }
         }
         self.skipped += u64::from(skipped);
@@ -283,7 +258,8 @@ impl Lines {
 
 fn to_lines<T: Serialize>(records: &[T], bytes: &mut Vec<u8>) -> Result<()> {
     for record in records {
-        serde_json::to_writer(&mut *bytes, record).map_err(|error| Error::data(format!("cannot be written as JSON: {error}")))?;
+        serde_json::to_writer(&mut *bytes, record)
+            .map_err(|error| Error::data(format!("cannot be written as JSON: {error}")))?;
         bytes.push(b'\n');
     }
     Ok(())
@@ -544,7 +520,9 @@ impl Writer {
                 Ok(Lines { output, bytes }) => {
                     self.sink.write_lines(&bytes);
                     match output {
-                        Output::Scored(records) => records.iter().for_each(|record| self.summary.count(record)),
+                        Output::Scored(records) => {
+                            records.iter().for_each(|record| self.summary.count(record))
+                        }
                         Output::Decomposed(records) => self.summary.students += records.len() as u64,
                     }
                 }

@@ -1,6 +1,5 @@
 //! A table of means, one row a group.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use unicode_width::UnicodeWidthStr;
@@ -9,85 +8,7 @@ use super::escape::line;
 use super::html::short;
 use super::terminal::fit;
 use super::words::{count, number};
-use crate::score::Scored;
-
-/// Means over a group of scored traces, such as a domain or a problem.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
-    /// What the group is called.
-    pub name: String,
-    /// Scored traces in the group, those without a reward included.
-    pub n: u64,
-    reward: Mean,
-    parts: BTreeMap<String, Mean>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Mean {
-    n: u64,
-    sum: f64,
-}
-
-impl Mean {
-    fn push(&mut self, value: Option<f64>) {
-        if let Some(value) = value.filter(|value| value.is_finite()) {
-            self.n += 1;
-            self.sum += value;
-        }
-    }
-
-    fn merge(&mut self, other: Mean) {
-        self.n += other.n;
-        self.sum += other.sum;
-    }
-
-    fn get(self) -> Option<f64> {
-        (self.n > 0).then(|| self.sum / self.n as f64)
-    }
-}
-
-impl Row {
-    /// An empty group.
-    pub fn new(name: impl Into<String>) -> Self {
-        Row { name: name.into(), ..Row::default() }
-    }
-
-    /// Adds a scored trace.
-    pub fn push(&mut self, record: &Scored) {
-        self.n += 1;
-        self.reward.push(record.reward);
-        for (name, part) in &record.parts {
-            match self.parts.get_mut(name) {
-                Some(mean) => mean.push(part.value),
-                None => self.parts.entry(name.clone()).or_default().push(part.value),
-            }
-        }
-    }
-
-    /// Adds all traces of another group.
-    pub fn merge(&mut self, other: &Row) {
-        self.n += other.n;
-        self.reward.merge(other.reward);
-        for (name, mean) in &other.parts {
-            self.parts.entry(name.clone()).or_default().merge(*mean);
-        }
-    }
-
-    /// The mean reward over those that have one.
-    pub fn reward(&self) -> Option<f64> {
-        self.reward.get()
-    }
-
-    /// The mean of the part `name` over the traces that have it.
-    pub fn part(&self, name: &str) -> Option<f64> {
-        self.parts.get(name).and_then(|mean| mean.get())
-    }
-
-    /// Traces without a reward.
-    pub fn skipped(&self) -> u64 {
-        self.n - self.reward.n
-    }
-}
+use crate::tally::Row;
 
 /// Lays groups out as a table: traces, mean reward, mean of each part, skipped. With more than one group, a last
 /// row gives all together. Where the parts do not fit in `width` columns, they go on in a second table below.
@@ -112,7 +33,7 @@ pub fn table(rows: &[Row], width: usize, color: bool) -> String {
         ("skipped".into(), rows.iter().map(|row| count(row.skipped())).collect()),
     ];
     let fixed = columns.len();
-    let parts: std::collections::BTreeSet<&String> = rows.iter().flat_map(|row| row.parts.keys()).collect();
+    let parts: std::collections::BTreeSet<&str> = rows.iter().flat_map(Row::part_names).collect();
     columns.extend(parts.iter().map(|name| {
         (line(short(name)), rows.iter().map(|row| mean(row.part(name))).collect::<Vec<String>>())
     }));
@@ -176,7 +97,7 @@ fn right(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::Part;
+    use crate::score::{Part, Scored};
 
     fn record(reward: Option<f64>, structure: Option<f64>) -> Scored {
         let part = Part { value: structure, weight: 15.0, skipped: None };

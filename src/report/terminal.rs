@@ -14,7 +14,8 @@ use super::words::{brief, how, is_partial, normalised, number, plural, verdict};
 use crate::score::{Explained, Scored};
 use crate::trace::{End, Span, Step, StepKind, StepList};
 
-pub use super::table::{Row, table};
+pub use super::table::table;
+pub use crate::tally::Row;
 
 /// Below this width the two sides are stacked.
 const SIDE_BY_SIDE: usize = 80;

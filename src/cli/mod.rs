@@ -1,0 +1,57 @@
+//! The command line: what is typed becomes a call of the library, and what comes back is shown.
+
+mod args;
+mod calibrate;
+mod explain;
+mod progress;
+mod report;
+mod score;
+mod show;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use rlkd::{Error, Result};
+
+use args::{Cli, Command};
+
+/// Every reward of every student was given.
+const ALL_SCORED: u8 = 0;
+/// The command failed. What was written before is kept.
+const FAILED: u8 = 1;
+/// Some records were bad, or some rewards were skipped.
+const SOME_SKIPPED: u8 = 3;
+
+/// Runs the command; wrong usage ends with 2, as clap has it.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Score(args) => score::score(&args),
+        Command::Decompose(args) => score::decompose(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Calibrate(args) => calibrate::calibrate(&args),
+        Command::Validate(args) => validate::validate(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "rlkd", &mut script);
+            show::print(&script).map(|()| ALL_SCORED)
+        }
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if rlkd::dataset::is_closed_pipe(&error) => ExitCode::from(ALL_SCORED),
+        Err(error) => {
+            anstream::eprintln!("{}error:{} {error}", show::BAD.render(), show::BAD.render_reset());
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// What a command ends with.
+type Done = Result<u8>;
+
+/// An error in what was typed that clap cannot see.
+fn usage(message: impl Into<String>) -> Error {
+    Error::config(message)
+}
