@@ -5,7 +5,7 @@
 
 use std::io::{Cursor, Write};
 
-use rlkd::dataset::{Mapping, PRESETS, RawRecord, Source, parse, to_native};
+use rlkd::dataset::{Body, Mapping, PRESETS, RawRecord, Source, parse, to_native};
 
 const LIMIT: usize = 4096;
 
@@ -37,8 +37,7 @@ pub fn check(data: &[u8]) {
                 }
                 Ok(sample) => {
                     let native = to_native(&sample).to_string();
-                    let mut again = Source::from_reader("again", Cursor::new(native.into_bytes()));
-                    let again = again.next_record().expect("memory").expect("a record");
+                    let again = RawRecord { body: Body::Line(native.into_bytes()), ..record.clone() };
                     let native = Mapping::new::<&str>("native", &[]).expect("a preset").without_students();
                     assert_eq!(parse(&again, &native).expect("a native record"), sample);
                 }
