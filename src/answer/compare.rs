@@ -5,9 +5,9 @@
 //! `5 cm` equals `5`, and `5 m` too. Order matters in lists and tuples, and expressions are compared as text;
 //! a wider equality belongs in [`compare`].
 
-use super::extract::choice;
 use super::normalise::{MARK, normalise};
 use super::number::{self, Value};
+use super::stated::choice;
 
 /// What a comparison says.
 #[derive(Clone, Debug, PartialEq, Eq)]

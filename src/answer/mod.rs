@@ -2,6 +2,7 @@
 //!
 //! The map of this folder:
 //! - [`extract`](mod@extract): where in a completion the final answer stands, and how it was marked;
+//! - `stated`: the answers among them that are stated in words;
 //! - `normalise`: one spelling for what LaTeX, Markdown and people spell differently;
 //! - `number`: a text as an exact number (never through a float);
 //! - [`compare`](mod@compare): whether a prediction is the gold answer. A wider notion of equality (algebra, sets,
@@ -21,6 +22,7 @@ pub mod compare;
 pub mod extract;
 mod normalise;
 mod number;
+mod stated;
 
 pub use compare::{Comparison, compare};
 pub use extract::{Extracted, How, Options, extract, extract_gold, extract_with};

@@ -111,7 +111,7 @@ fn command<'a>(rest: &'a str, out: &mut String, open: &mut Vec<Brace>) -> &'a st
             out.push('\\');
             out.push_str(name);
             // "\pi x" is not "\pix".
-            if name != "circ" && name != "frac" && after.starts_with(|c: char| c == ' ') {
+            if name != "circ" && name != "frac" && after.starts_with(' ') {
                 out.push(' ');
             }
         }
