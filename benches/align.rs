@@ -76,8 +76,15 @@ fn kernel(c: &mut Criterion) {
         let mut aligner = Aligner::new(mode, options);
         for size in [1, 2, 4, 8] {
             let list = steps(size);
-            let fast = oracle::run(&mut aligner, &list, &list, &verdict).map(|a| a.total);
-            assert_eq!(fast, oracle::total(mode, options, &list, &list, &verdict), "{mode:?} {size}");
+            let fast = oracle::run(&mut aligner, &list, &list, &verdict);
+            if let Some(alignment) = fast {
+                oracle::check_form(alignment, &list, &list);
+            }
+            assert_eq!(
+                fast.map(|a| a.total),
+                oracle::total(mode, options, &list, &list, &verdict),
+                "{mode:?} {size}"
+            );
         }
     }
     let mut aligner = Aligner::new(Mode::Ordered, options);

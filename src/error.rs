@@ -118,6 +118,13 @@ impl Error {
         self
     }
 
+    /// The same error, at `place` unless it has a place of its own.
+    #[must_use]
+    pub fn at_if_missing(mut self, place: Place) -> Self {
+        self.0.place.get_or_insert(place);
+        self
+    }
+
     /// What kind of error this is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

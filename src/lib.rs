@@ -15,6 +15,7 @@ pub mod align;
 pub mod answer;
 pub mod reward;
 pub mod score;
+pub mod run;
 pub mod validate;
 #[cfg(feature = "report")]
 pub mod report;

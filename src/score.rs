@@ -1,11 +1,36 @@
 //! The engine: a sample becomes scored records.
+//!
+//! ```
+//! use rlkd::score::{Scorer, Settings};
+//! use rlkd::trace::{Sample, Trace};
+//!
+//! let sample = Sample {
+//!     id: "eggs".into(),
+//!     problem: "A hen lays 3 eggs a day. How many dozens in 4 weeks?".into(),
+//!     teachers: vec![Trace::new("A week has 3 * 7 = 21 eggs. Four weeks have 4 * 21 = 84 eggs. 84 / 12 = 7 dozens.")],
+//!     students: vec![Trace::new("In a week: 3 * 7 = 21 eggs. In four weeks: 21 * 4 = 84 eggs. That is 84 / 12 = 7 dozens.")],
+//!     answer: Some("7".into()),
+//!     ..Sample::default()
+//! };
+//! let scored = Scorer::new(&Settings::default())?.score(&sample)?;
+//! assert_eq!(scored[0].parts["structure"].value, Some(1.0));
+//! # Ok::<(), rlkd::Error>(())
+//! ```
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::align::Alignment;
-use crate::trace::{StepList, Why};
+use crate::align::{Aligner, Alignment, Mode, Next, Options};
+use crate::config;
+use crate::decompose::recorded::{Recorded, Store};
+use crate::decompose::{DECOMPOSERS, Decomposer, Job};
+use crate::error::{Error, Place, Result};
+use crate::judge::{JUDGES, Judge, Round, Verdict};
+use crate::reward::mix::{Mix, MixConfig, Mixed};
+use crate::reward::{Group, Structure};
+use crate::trace::{End, Outcome, Sample, StepList, Trace, Why};
 
 /// One scored student trace: one line of output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,4 +77,353 @@ pub struct Explained {
     /// The student's steps, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub student_steps: Option<StepList>,
+}
+
+/// How much of what was found goes into a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Detail {
+    /// Everything, so that `explain` and `report` need no other file.
+    #[default]
+    Full,
+    /// The steps with their texts, without the problem.
+    Steps,
+    /// Numbers only: rewards, and which step pairs with which.
+    Score,
+}
+
+/// What shapes a score.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// The rule of the kernel.
+    pub structure: Mode,
+    /// The kernel's constants.
+    pub options: Options,
+    /// Name of a decomposer in [`DECOMPOSERS`]; empty: `reference` in reference mode, else `auto`.
+    pub decomposer: String,
+    /// Name of a judge in [`JUDGES`]; empty: `lexical`.
+    pub judge: String,
+    /// A model file of the judge.
+    pub judge_model: Option<PathBuf>,
+    /// A store of decomposed traces.
+    pub store: Option<PathBuf>,
+    /// Which rewards, and how they are mixed.
+    pub mix: MixConfig,
+    /// How much goes into a record.
+    pub detail: Detail,
+}
+
+impl Settings {
+    /// Makes the decomposer, behind the store if there is one.
+    ///
+    /// # Errors
+    /// An unknown name; the store cannot be opened.
+    pub fn decomposer(&self) -> Result<Box<dyn Decomposer>> {
+        let name = match (self.decomposer.as_str(), self.structure) {
+            ("", Mode::Reference) => "reference",
+            ("", _) => "auto",
+            (name, _) => name,
+        };
+        let known = DECOMPOSERS.iter().map(|entry| entry.name);
+        let entry = DECOMPOSERS.iter().find(|entry| entry.name == name);
+        let inner = (entry.ok_or_else(|| unknown("decomposer", name, known))?.build)();
+        match &self.store {
+            Some(path) => Ok(Box::new(Recorded::new(Store::open(path)?, inner))),
+            None => Ok(inner),
+        }
+    }
+
+    /// Makes the judge.
+    ///
+    /// # Errors
+    /// An unknown name, or a model file that cannot be read.
+    pub fn judge(&self) -> Result<Box<dyn Judge>> {
+        let name = if self.judge.is_empty() { "lexical" } else { self.judge.as_str() };
+        let known = JUDGES.iter().map(|entry| entry.name);
+        let entry =
+            JUDGES.iter().find(|entry| entry.name == name).ok_or_else(|| unknown("judge", name, known))?;
+        let Some(path) = &self.judge_model else { return (entry.build)(None) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::io("read the judge's model", path, error))?;
+        (entry.build)(Some(&text)).map_err(|error| error.at(Place::file(path)))
+    }
+
+    /// A fingerprint of everything that shapes a record: two runs with the same one give the same bytes.
+    ///
+    /// # Errors
+    /// As [`Scorer::new`].
+    pub fn fingerprint(&self) -> Result<String> {
+        let mix = serde_json::to_string(&self.mix).map_err(|error| Error::config(error.to_string()))?;
+        Ok(format!(
+            "rlkd {} {:?} {:?} {} {} {:?} {mix}",
+            env!("CARGO_PKG_VERSION"),
+            self.structure,
+            self.options,
+            self.decomposer()?.id(),
+            self.judge()?.id(),
+            self.detail
+        ))
+    }
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
+    let hint = match config::nearest(name, known.clone()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    Error::config(format!("unknown {what} {name:?}; {hint}"))
+}
+
+/// Scores samples. Owns its scratch memory; one per thread.
+pub struct Scorer {
+    mix: Mix,
+    detail: Detail,
+    aligns: bool,
+    decomposer: Box<dyn Decomposer>,
+    judge: Box<dyn Judge>,
+    mode: Mode,
+    options: Options,
+    /// One aligner and one list of verdicts for each pair in flight; kept from batch to batch.
+    pool: Vec<(Aligner, Vec<Verdict>)>,
+}
+
+/// A pair of traces to align: indices of the sample, the teacher and the student.
+#[derive(Clone, Copy)]
+struct Pairing {
+    sample: usize,
+    teacher: usize,
+    student: usize,
+}
+
+/// The decomposed traces of one sample.
+struct Steps {
+    teachers: Vec<std::result::Result<StepList, Why>>,
+    students: Vec<std::result::Result<StepList, Why>>,
+}
+
+impl Scorer {
+    /// A scorer.
+    ///
+    /// # Errors
+    /// Settings that do not go together: an unknown name, a weight that is not finite, a model that cannot be read.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        settings.options.check()?;
+        let mix = Mix::new(&settings.mix)?;
+        Ok(Scorer {
+            aligns: mix.has("structure"),
+            mix,
+            detail: settings.detail,
+            decomposer: settings.decomposer()?,
+            judge: settings.judge()?,
+            mode: settings.structure,
+            options: settings.options,
+            pool: Vec::new(),
+        })
+    }
+
+    /// Scores every student of a sample, in order.
+    ///
+    /// # Errors
+    /// The sample cannot be scored at all. What is wrong with one trace is a skip in its record.
+    pub fn score(&mut self, sample: &Sample) -> Result<Vec<Scored>> {
+        let scored = self.score_batch(&[sample]).pop();
+        scored.unwrap_or_else(|| Err(Error::engine("a batch gave no answer")))
+    }
+
+    /// Scores samples together, so that a model behind the decomposer or the judge sees large batches. One
+    /// result per sample, in order; the same as [`Self::score`] gives one by one.
+    pub fn score_batch(&mut self, samples: &[&Sample]) -> Vec<Result<Vec<Scored>>> {
+        let steps = if self.aligns { self.decompose(samples) } else { Vec::new() };
+        let aligned = match self.align(samples, &steps) {
+            Ok(aligned) => aligned,
+            Err(error) => return samples.iter().map(|_| Err(Error::engine(error.to_string()))).collect(),
+        };
+        let mut aligned = aligned.into_iter();
+        let score = |(index, sample): (usize, &&Sample)| {
+            let (structure, best): (Vec<Structure>, Vec<usize>) =
+                aligned.next().unwrap_or_default().into_iter().unzip();
+            let mixed = self.mix.score(&Group { sample, structure: &structure })?;
+            Ok(self.records(sample, steps.get(index), &structure, &best, mixed))
+        };
+        samples.iter().enumerate().map(score).collect()
+    }
+
+    /// Steps of every trace of every sample, in one batch.
+    fn decompose(&mut self, samples: &[&Sample]) -> Vec<Steps> {
+        let mut jobs = Vec::new();
+        for sample in samples {
+            let job = |trace| Job { problem: &sample.problem, domain: sample.domain, trace };
+            jobs.extend(sample.teachers.iter().chain(&sample.students).map(job));
+        }
+        let mut lists = self.decomposer.decompose(&jobs).into_iter();
+        let mut take =
+            |traces: &[Trace]| -> Vec<_> { traces.iter().map(|_| readable(lists.next())).collect() };
+        samples
+            .iter()
+            .map(|sample| Steps { teachers: take(&sample.teachers), students: take(&sample.students) })
+            .collect()
+    }
+
+    /// For each sample and each student: the best alignment over the teachers, and which teacher it is with.
+    fn align(&mut self, samples: &[&Sample], steps: &[Steps]) -> Result<Vec<Vec<(Structure, usize)>>> {
+        let mut pairings = Vec::new();
+        for (sample, steps) in steps.iter().enumerate() {
+            for student in 0..steps.students.len() {
+                pairings.extend((0..steps.teachers.len()).map(|teacher| Pairing {
+                    sample,
+                    teacher,
+                    student,
+                }));
+            }
+        }
+        let found = self.align_pairs(samples, steps, &pairings)?;
+        let mut best: Vec<Vec<(Structure, usize)>> = steps
+            .iter()
+            .map(|s| vec![(Err(Why("there is no teacher trace".into())), 0); s.students.len()])
+            .collect();
+        for (pairing, structure) in pairings.iter().zip(found) {
+            let slot = &mut best[pairing.sample][pairing.student];
+            let better = match (&slot.0, &structure) {
+                _ if pairing.teacher == 0 => true,
+                (Ok(best), Ok(new)) => new.total > best.total,
+                (Err(_), Ok(_)) => true,
+                (_, Err(_)) => false,
+            };
+            if better {
+                *slot = (structure, pairing.teacher);
+            }
+        }
+        Ok(best)
+    }
+
+    /// Aligns all pairs, round by round: every round of questions is one batch for the judge.
+    fn align_pairs(
+        &mut self,
+        samples: &[&Sample],
+        steps: &[Steps],
+        pairings: &[Pairing],
+    ) -> Result<Vec<Structure>> {
+        let (mode, options) = (self.mode, self.options);
+        if self.pool.len() < pairings.len() {
+            self.pool.resize_with(pairings.len(), || (Aligner::new(mode, options), Vec::new()));
+        }
+        let mut next: Vec<std::result::Result<Next, Why>> = Vec::with_capacity(pairings.len());
+        for (pairing, (aligner, _)) in pairings.iter().zip(&mut self.pool) {
+            let Steps { teachers, students } = &steps[pairing.sample];
+            next.push(match (&teachers[pairing.teacher], &students[pairing.student]) {
+                (Ok(teacher), Ok(student)) => Ok(aligner.start(teacher, student)),
+                (Err(why), _) => Err(Why(format!("the teacher's trace: {}", why.0))),
+                (_, Err(why)) => Err(why.clone()),
+            });
+        }
+        while next.iter().any(|next| matches!(next, Ok(Next::Ask))) {
+            let mut rounds = Vec::new();
+            for ((pairing, next), (aligner, verdicts)) in pairings.iter().zip(&next).zip(&mut self.pool) {
+                let Steps { teachers, students } = &steps[pairing.sample];
+                if let (Ok(Next::Ask), Ok(teacher), Ok(student)) =
+                    (next, &teachers[pairing.teacher], &students[pairing.student])
+                {
+                    let problem = samples[pairing.sample].problem.as_str();
+                    rounds.push(Round { problem, teacher, student, asks: aligner.asks(), verdicts });
+                }
+            }
+            self.judge.judge(&mut rounds)?;
+            for (next, (aligner, verdicts)) in next.iter_mut().zip(&mut self.pool) {
+                if matches!(next, Ok(Next::Ask)) {
+                    *next = Ok(aligner.answer(verdicts)?);
+                }
+            }
+        }
+        let finish =
+            |(next, (aligner, _)): (std::result::Result<Next, Why>, &(Aligner, Vec<Verdict>))| match next? {
+                Next::Unscorable(why) => Err(Why(why.into())),
+                Next::Done | Next::Ask => Ok(aligner.alignment().clone()),
+            };
+        Ok(next.into_iter().zip(&self.pool).map(finish).collect())
+    }
+
+    fn records(
+        &self,
+        sample: &Sample,
+        steps: Option<&Steps>,
+        structure: &[Structure],
+        best: &[usize],
+        mixed: Vec<Mixed>,
+    ) -> Vec<Scored> {
+        let explain = |student: usize| -> Option<Explained> {
+            let alignment = structure.get(student)?.as_ref().ok()?.clone();
+            let (steps, teacher) = (steps?, *best.get(student)?);
+            let list = |lists: &[std::result::Result<StepList, Why>], index: usize| {
+                let shown = self.detail != Detail::Score;
+                lists.get(index).filter(|_| shown).and_then(|list| list.as_ref().ok().cloned())
+            };
+            Some(Explained {
+                teacher: teacher as u32,
+                alignment,
+                teacher_steps: list(&steps.teachers, teacher),
+                student_steps: list(&steps.students, student),
+            })
+        };
+        let record = |(student, mixed): (usize, Mixed)| Scored {
+            id: sample.id.clone(),
+            student: student as u32,
+            reward: mixed.reward,
+            parts: mixed
+                .parts
+                .into_iter()
+                .map(|part| (part.name.to_owned(), Part::new(part.outcome, part.weight)))
+                .collect(),
+            structure: explain(student),
+            problem: (self.detail == Detail::Full).then(|| sample.problem.clone()),
+        };
+        mixed.into_iter().enumerate().map(record).collect()
+    }
+}
+
+impl Part {
+    fn new(outcome: Outcome, weight: f64) -> Self {
+        match outcome {
+            Outcome::Scored(value) => Part { value: Some(value), weight, skipped: None },
+            Outcome::Skipped(why) => Part { value: None, weight, skipped: Some(why) },
+        }
+    }
+}
+
+/// A step list that can be aligned, or why it cannot: nothing that was broken off is judged as if it were empty.
+fn readable(list: Option<Result<StepList>>) -> std::result::Result<StepList, Why> {
+    match list {
+        Some(Ok(StepList { steps, end: End::Malformed { at }, .. })) if steps.is_empty() => {
+            Err(Why(format!("the step list cannot be read at byte {at}")))
+        }
+        Some(Ok(list)) => Ok(list),
+        Some(Err(error)) => Err(Why(error.to_string())),
+        None => Err(Why("the decomposer gave no answer".into())),
+    }
+}
+
+/// Aligns one student with one teacher.
+///
+/// # Errors
+/// If the judge fails. A pair that cannot be aligned at all is an inner `Err` with the reason.
+pub fn align_pair(
+    aligner: &mut Aligner,
+    judge: &mut dyn Judge,
+    problem: &str,
+    teacher: &StepList,
+    student: &StepList,
+) -> Result<Structure> {
+    let mut verdicts = Vec::new();
+    let mut next = aligner.start(teacher, student);
+    loop {
+        match next {
+            Next::Done => return Ok(Ok(aligner.alignment().clone())),
+            Next::Unscorable(why) => return Ok(Err(Why(why.into()))),
+            Next::Ask => {
+                let round =
+                    Round { problem, teacher, student, asks: aligner.asks(), verdicts: &mut verdicts };
+                judge.judge(&mut [round])?;
+                next = aligner.answer(&verdicts)?;
+            }
+        }
+    }
 }

@@ -30,7 +30,7 @@ fn list(lines: &[&str]) -> StepList {
     list
 }
 
-fn text<'a>(list: &'a StepList, step: u32, aspect: Aspect) -> &'a str {
+fn text(list: &StepList, step: u32, aspect: Aspect) -> &str {
     let step = &list.steps[step as usize];
     match aspect {
         Aspect::MetaReasoning => step.meta.of(&list.text),
@@ -269,7 +269,7 @@ fn grid() -> impl Strategy<Value = Grid> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn equals_the_slow_kernel(grid in grid()) {

@@ -7,7 +7,7 @@ mod oracle;
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use rlkd::align::{Aligner, Mode, Options};
-use rlkd::judge::{Ask, Aspect, Reply, Verdict};
+use rlkd::judge::{Ask, Reply, Verdict};
 use rlkd::trace::{Span, Step, StepKind, StepList};
 
 /// Most steps on a side: the slow kernel tries every alignment.

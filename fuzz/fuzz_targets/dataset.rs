@@ -1,2 +1,7 @@
+//! Reading any bytes as a file: see `checks/dataset.rs`.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|_data: &[u8]| {});
+
+#[path = "../checks/dataset.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::check(data));

@@ -300,7 +300,11 @@ impl Aligner {
             let (found, wanted) = (verdicts.len(), self.asks.len());
             return Err(Error::engine(format!("{found} verdicts came for {wanted} asks: give one for each")));
         }
-        if let Some(at) = verdicts.iter().position(|v| !(0.0..=1.0).contains(&v.probability)) {
+        let is_wrong = |verdict: &Verdict| !(0.0..=1.0).contains(&verdict.probability);
+        // All are looked at, without a branch for each; which one it is matters only if there is one.
+        if verdicts.iter().fold(false, |wrong, verdict| wrong | is_wrong(verdict))
+            && let Some(at) = verdicts.iter().position(is_wrong)
+        {
             let found = verdicts[at].probability;
             return Err(Error::engine(format!(
                 "verdict {at} has the probability {found}: it must be in [0, 1]"
@@ -352,6 +356,11 @@ impl Aligner {
         self.asks.clear();
         self.stage = Stage::Closed;
     }
+}
+
+/// The plain sum of the credits; 0 for no pairs, where `Iterator::sum` gives -0.
+fn credits(pairs: &[Pair]) -> f64 {
+    pairs.iter().fold(0.0, |sum, pair| sum + f64::from(pair.credit))
 }
 
 /// A clear yes.

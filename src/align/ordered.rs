@@ -40,7 +40,8 @@ pub const MAX_STEPS: usize = 2048;
 /// 2048 steps × 2¹⁶ fits in 32 bits with room to spare.
 const FULL: u32 = 1 << 16;
 
-/// The marks of a cell: what the pair is worth, then which way the best alignment goes from there.
+/// The marks of a cell: what the pair is worth, then which way the best alignment goes from there:
+/// `TAKE` the pair, else leave out the student's step (`EXTRA`), else the teacher's.
 const NOTHING: u8 = 0;
 const HALF: u8 = 1;
 const WHOLE: u8 = 2;
@@ -203,14 +204,9 @@ fn most_credit(grid: &mut [u8], best: &mut Vec<u32>, width: usize, points: [u32;
             let below = *best;
             let worth = points[usize::from(*mark & WORTH)];
             let (gap, pair) = (below.max(right), diagonal + worth);
-            let way = if worth > 0 && pair >= gap {
-                TAKE
-            } else if right == gap {
-                EXTRA
-            } else {
-                NOTHING
-            };
-            *mark |= way;
+            // Without branches: which way is best is as good as random to a branch predictor.
+            let take = (worth > 0) & (pair >= gap);
+            *mark |= (u8::from(take) * TAKE) | (u8::from(right == gap) * EXTRA);
             (diagonal, *best) = (below, gap.max(pair));
             right = *best;
         }

@@ -9,7 +9,7 @@
 //! is met, and cannot be raised by more student steps than the teacher has. Extra steps cost nothing here: for that
 //! there is [`Mode::Ordered`](super::Mode::Ordered).
 
-use super::{Alignment, Pair, Sides, Slot, is_yes};
+use super::{Alignment, Pair, Sides, Slot, credits, is_yes};
 use crate::judge::{Ask, Aspect, Verdict};
 
 /// The aspect that decides whether the match goes on.
@@ -66,8 +66,7 @@ pub(super) fn finish(sides: &Sides, asks: &[Ask], verdicts: &[Verdict], alignmen
             }
         }
     }
-    let sum: f64 = alignment.pairs.iter().map(|pair| f64::from(pair.credit)).sum();
-    alignment.total = sum / sides.teacher.len() as f64;
+    alignment.total = credits(&alignment.pairs) / sides.teacher.len() as f64;
     let matched = alignment.pairs.len();
     alignment.skipped.extend(sides.teacher[matched..].iter().map(|slot| slot.index));
     alignment.extra.extend(sides.student[matched..].iter().map(|slot| slot.index));

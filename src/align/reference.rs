@@ -4,7 +4,7 @@
 //! or an answer halves if "no" does. Thinks after the first failed one were never asked by the released code; here
 //! they are asked with the others, in one round, and their verdicts are not looked at.
 
-use super::{Alignment, Pair, Sides, Slot};
+use super::{Alignment, Pair, Sides, Slot, credits};
 use crate::judge::{Ask, Aspect, Verdict};
 
 /// The steps that have this part, in order.
@@ -51,7 +51,7 @@ pub(super) fn finish(sides: &Sides, asks: &[Ask], verdicts: &[Verdict], alignmen
         }
         position += 1;
     }
-    alignment.total = alignment.pairs.iter().map(|pair| f64::from(pair.credit)).sum();
+    alignment.total = credits(&alignment.pairs);
     let matched = alignment.pairs.len();
     alignment.skipped.extend(with(&sides.teacher, Aspect::MetaReasoning).skip(matched));
     alignment.extra.extend(with(&sides.student, Aspect::MetaReasoning).skip(matched));

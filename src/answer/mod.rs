@@ -1,1 +1,124 @@
-//! Final answers: extract, read, compare.
+//! Final answers: find them in a text, read them, compare them.
+//!
+//! The map of this folder:
+//! - [`extract`](mod@extract): where in a completion the final answer stands, and how it was marked;
+//! - `normalise`: one spelling for what LaTeX, Markdown and people spell differently;
+//! - `number`: a text as an exact number (never through a float);
+//! - [`compare`](mod@compare): whether a prediction is the gold answer. A wider notion of equality (algebra, sets,
+//!   intervals) has its place there: it needs no change outside of that file;
+//! - this file: [`check`], which puts the three together.
+//!
+//! ```
+//! use rlkd::answer::{Check, check};
+//! assert_eq!(check("0.5", "So it is \\boxed{\\frac{1}{2}}."), Check::Right);
+//! assert_eq!(check("#### 1,200", "The answer is $1200 per week."), Check::Right);
+//! assert_eq!(check("63/400", "\\boxed{64/400}"), Check::Wrong);
+//! assert_eq!(check("7", "I do not know."), Check::NoAnswer);
+//! assert!(matches!(check("", "\\boxed{7}"), Check::UnparsableGold(_)));
+//! ```
+
+pub mod compare;
+pub mod extract;
+mod normalise;
+mod number;
+
+pub use compare::{Comparison, compare};
+pub use extract::{Extracted, How, Options, extract, extract_gold, extract_with};
+
+use crate::trace::Outcome;
+
+/// What a completion's final answer is worth against the gold answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// It is the gold answer.
+    Right,
+    /// It is another answer.
+    Wrong,
+    /// The completion states no final answer.
+    NoAnswer,
+    /// The gold answer cannot be read, for this reason: nothing can be said of the completion.
+    UnparsableGold(String),
+}
+
+impl Check {
+    /// 1 for a right answer, 0 for a wrong or a missing one, a skip where the gold answer cannot be read.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Check::Right => Outcome::Scored(1.0),
+            Check::Wrong | Check::NoAnswer => Outcome::Scored(0.0),
+            Check::UnparsableGold(reason) => {
+                Outcome::skipped(format!("gold answer cannot be read: {reason}"))
+            }
+        }
+    }
+}
+
+/// [`check_with`] the default [`Options`].
+pub fn check(gold: &str, completion: &str) -> Check {
+    check_with(gold, completion, Options::default())
+}
+
+/// Whether `completion` ends in the answer `gold`.
+///
+/// `gold` may be bare (`72`, `\frac{63}{400}`), or a whole solution that marks its answer. The
+/// completion's answer is looked for in what follows `</think>` first, then in the whole text: what is
+/// said in the conclusion outweighs what was tried while thinking, whatever its markup.
+/// Takes time linear in both texts.
+pub fn check_with(gold: &str, completion: &str, options: Options) -> Check {
+    let gold = extract_gold(gold).map_or("", |found| found.text);
+    if let Some(reason) = compare::unparsable_gold(gold) {
+        return Check::UnparsableGold(reason);
+    }
+    match of_completion(completion, options) {
+        None => Check::NoAnswer,
+        Some(found) => match compare(gold, found.text) {
+            Comparison::Equal => Check::Right,
+            Comparison::UnparsableGold(reason) => Check::UnparsableGold(reason),
+            // "She sold 50 bags", where 50 is the gold answer.
+            Comparison::Different => match extract::number_in_prose(&found) {
+                Some(number) if compare(gold, number) == Comparison::Equal => Check::Right,
+                _ => Check::Wrong,
+            },
+        },
+    }
+}
+
+/// The final answer of a completion: of its conclusion, or else of the whole text. The last number of the
+/// text, where `options` allow it, is looked at only when neither states an answer.
+pub fn of_completion(completion: &str, options: Options) -> Option<Extracted<'_>> {
+    const END: &str = "</think>";
+    let stated = Options { last_number: false };
+    let tail = completion.find(END).map(|at| at + END.len());
+    let in_tail = |options| {
+        let start = tail?;
+        Some(extract_with(&completion[start..], options)?.moved(start))
+    };
+    in_tail(stated)
+        .or_else(|| extract_with(completion, stated))
+        .or_else(|| if options.last_number { in_tail(options) } else { None })
+        .or_else(|| if options.last_number { extract_with(completion, options) } else { None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_conclusion_outweighs_the_thinking() {
+        let text = "<think>maybe \\boxed{3}</think>The answer is 4.";
+        assert_eq!(check("4", text), Check::Right);
+        assert_eq!(check("3", text), Check::Wrong);
+        let found = of_completion(text, Options::default()).unwrap();
+        assert_eq!(found.span.of(text), "4");
+        assert_eq!(check("3", "<think>so \\boxed{3}</think>Done."), Check::Right);
+        assert_eq!(check("9", "<think>so \\boxed{3}</think>Done after 9 tries"), Check::Wrong);
+    }
+
+    #[test]
+    fn a_gold_that_cannot_be_read_is_a_skip_and_never_a_zero() {
+        for gold in ["", "  ", "\\boxed{}", "unparseable_latex"] {
+            assert_eq!(check(gold, "\\boxed{5}").outcome().value(), None, "{gold:?}");
+        }
+        assert_eq!(check("5", "").outcome().value(), Some(0.0));
+    }
+}

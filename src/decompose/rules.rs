@@ -109,6 +109,12 @@ impl Signals {
     }
 }
 
+/// Where a clause ends after a result. The number itself has been passed.
+static CLAUSE_END: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"[,;]\s|\n|\\\\|\s(?:and|so|then|plus then|which means)\s")
+        .unwrap_or_else(|error| panic!("clause end: {error}"))
+});
+
 static LEAD_IN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)^[\s\-*#>\d.()]*(?:(?:okay|ok|well|hmm+|alright|but|and|oh|yeah|yes),?\s+)*")
         .unwrap_or_else(|error| panic!("lead-in: {error}"))
@@ -138,12 +144,12 @@ impl Rules {
     /// The steps of one trace. Never fails: a trace without sentences has no steps.
     pub fn steps(&mut self, trace: &Trace) -> StepList {
         let text = trace.text.as_str();
-        let path = trace.path();
         self.sentences.clear();
-        sentences::split(text, path, &mut self.sentences);
-        let sentences = std::mem::take(&mut self.sentences);
+        sentences::split(text, reasoning(text), &mut self.sentences);
+        let mut sentences = std::mem::take(&mut self.sentences);
+        self.cut_at_results(text, &mut sentences);
         let computed = self.count_calculations(text, &sentences);
-        let steps = if computed > 0 && path.len() / computed <= BYTES_PER_CALCULATION {
+        let steps = if computed > 0 && text.len() / computed <= BYTES_PER_CALCULATION {
             self.by_calculation(text, &sentences)
         } else {
             by_paragraph(text, &sentences)
@@ -154,12 +160,35 @@ impl Rules {
         StepList { text: text.to_owned(), steps, end }
     }
 
+    /// Cuts sentences that compute several things in a row ("20*3 is 60, and 8*3 is 24") after each result.
+    fn cut_at_results(&mut self, text: &str, sentences: &mut Vec<Sentence>) {
+        let mut index = 0;
+        while index < sentences.len() {
+            let whole = sentences[index];
+            let content = whole.span.of(text);
+            self.calculation.read(content);
+            let mut results = self.calculation.stated.iter().filter(|stated| stated.computed);
+            let cut = results.next().filter(|_| results.next().is_some()).and_then(|first| {
+                let end = first.number.span.end as usize;
+                CLAUSE_END.find_at(content, end).map(|found| found.start())
+            });
+            if let Some(cut) = cut {
+                let at = whole.span.start as usize + cut;
+                let (left, right) =
+                    (Span::new(whole.span.start as usize, at), Span::new(at, whole.span.end as usize));
+                sentences[index].span = left.trim(text);
+                sentences.insert(index + 1, Sentence { span: right.trim(text), ..whole });
+            }
+            index += 1;
+        }
+    }
+
     fn count_calculations(&mut self, text: &str, sentences: &[Sentence]) -> usize {
         sentences
             .iter()
             .filter(|sentence| {
                 self.calculation.read(sentence.span.of(text));
-                self.calculation.is_computed()
+                self.calculation.computed
             })
             .count()
     }
@@ -188,7 +217,7 @@ impl Rules {
                 checking = false;
             }
             self.calculation.read(content);
-            if !self.calculation.is_computed() {
+            if !self.calculation.computed {
                 continue;
             }
             let Some(result) = self.calculation.result else { continue };
@@ -229,6 +258,14 @@ impl Rules {
             })
             .map(|done| done.step)
     }
+}
+
+/// What is read: the whole trace without the marks of thinking. Many a model plans before `</think>` and computes
+/// after it; what it only says again is recognised as such.
+fn reasoning(text: &str) -> Span {
+    let open = text.len() - text.trim_start().len();
+    let start = if text[open..].starts_with("<think>") { open + "<think>".len() } else { 0 };
+    Span::new(start, text.len())
 }
 
 /// One step of the sentences since the last one; the last of them holds the answer.

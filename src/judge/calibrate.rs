@@ -68,6 +68,7 @@ pub fn fit(pairs: &[LabelledPair], command: &str, data: &str) -> Result<Model> {
         },
         step,
         text,
+        equal_results: round(evidence_of_equal_results(&fitted_on, &weights)),
         unknown_word,
         words: table,
     };
@@ -158,6 +159,35 @@ impl Rows {
         }
         rows
     }
+}
+
+/// How much more often results are equal in pairs that are surely the same step than in pairs that surely are not,
+/// as a difference of log-odds. Sure is what the features other than the result say without it: the same operands
+/// and operations, or no operand and hardly a word of the question in common.
+fn evidence_of_equal_results(pairs: &[&LabelledPair], weights: &WordWeights) -> f64 {
+    let at =
+        |features: &Features, name: &str| NAMES.iter().position(|n| *n == name).map_or(0.0, |i| features[i]);
+    let mut reader = Reader::default();
+    // (equal, all) for the sure ones, smoothed by one of each.
+    let (mut same, mut different) = ([1.0, 2.0], [1.0, 2.0]);
+    for pair in pairs {
+        let (Some(a), Some(b)) = (pair.teacher.2, pair.student.2) else { continue };
+        let features = reader.features(pair, weights, true);
+        let one_sided = at(&features, "operands_one_sided") + at(&features, "operands_missing") > 0.0;
+        let counts = if at(&features, "operand_equal") == 1.0 && at(&features, "operation_overlap") == 1.0 {
+            &mut same
+        } else if at(&features, "operand_overlap") == 0.0
+            && at(&features, "question_overlap") < 0.1
+            && !one_sided
+        {
+            &mut different
+        } else {
+            continue;
+        };
+        counts[0] += f64::from(u8::from(crate::text::numbers::same(a, b)));
+        counts[1] += 1.0;
+    }
+    (same[0] / same[1]).ln() - (different[0] / different[1]).ln()
 }
 
 /// Inverse document frequencies over the distinct texts of the pairs.

@@ -131,7 +131,7 @@ impl StepText {
             bag.close();
         }
         self.calculation.read(answer);
-        if !self.calculation.is_computed() && self.calculation.operands.is_empty() {
+        if !self.calculation.computed && self.calculation.operands.is_empty() {
             // "80 sheep." alone: what it was computed from may stand in the question.
             self.add_operands(sub_problem);
         }
@@ -164,6 +164,23 @@ impl StepText {
     /// What the step arrives at, if that is a number.
     pub fn result(&self) -> Option<f64> {
         self.calculation.result
+    }
+
+    /// Whether a result of this step is a result of the other.
+    pub fn shares_result(&self, other: &StepText) -> bool {
+        let (Some(mine), Some(theirs)) = (self.result(), other.result()) else { return false };
+        // A sentence may go on after the result that matters ("… = 84, so 84 more than yesterday's 3").
+        numbers::same(mine, theirs)
+            || other
+                .calculation
+                .stated
+                .iter()
+                .any(|stated| stated.computed && numbers::same(stated.number.value, mine))
+            || self
+                .calculation
+                .stated
+                .iter()
+                .any(|stated| stated.computed && numbers::same(stated.number.value, theirs))
     }
 
     /// Overlap of the words of the answers, in [0, 1].

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::features::{Features, NAMES, StepText, WordWeights};
 use super::{Ask, Aspect, Judge, Round, Verdict};
 use crate::error::{Error, Result};
-use crate::text::numbers;
 use crate::text::similarity::Scratch;
 use crate::trace::{Step, StepList};
 
@@ -68,6 +67,8 @@ pub struct Model {
     pub step: Head,
     /// Same thought, from the words alone?
     pub text: Head,
+    /// What equal results add to the log-odds of the `step` head, which itself does not look at them.
+    pub equal_results: f64,
     /// Weight of a word that is not in the table.
     pub unknown_word: f32,
     /// Inverse document frequencies of words as [`crate::text::words`] normalises them.
@@ -94,9 +95,11 @@ impl Model {
         }
         model.step.check("step", &NAMES)?;
         model.text.check("text", &TEXT_NAMES)?;
-        let finite = model.unknown_word.is_finite() && model.words.values().all(|weight| weight.is_finite());
+        let finite = model.equal_results.is_finite()
+            && model.unknown_word.is_finite()
+            && model.words.values().all(|weight| weight.is_finite());
         if !finite {
-            return Err(Error::config("a lexical model with a word weight that is not a finite number"));
+            return Err(Error::config("a lexical model with a weight that is not a finite number"));
         }
         Ok(model)
     }
@@ -149,13 +152,14 @@ struct Dense<const N: usize> {
 }
 
 impl<const N: usize> Dense<N> {
-    fn probability(&self, features: &[f64; N]) -> f64 {
-        let odds: f64 = self.bias + self.weights.iter().zip(features).map(|(w, f)| w * f).sum::<f64>();
+    /// The probability, given the features and what else adds to the log-odds.
+    fn probability(&self, features: &[f64; N], more: f64) -> f64 {
+        let odds: f64 = self.bias + more + self.weights.iter().zip(features).map(|(w, f)| w * f).sum::<f64>();
         1.0 / (1.0 + (-odds).exp())
     }
 
-    fn verdict(&self, features: &[f64; N]) -> Verdict {
-        Verdict::from_probability(self.probability(features) as f32, self.threshold)
+    fn verdict(&self, features: &[f64; N], more: f64) -> Verdict {
+        Verdict::from_probability(self.probability(features, more) as f32, self.threshold)
     }
 }
 
@@ -165,6 +169,7 @@ pub struct Fitted {
     id: String,
     words: WordWeights,
     step: Dense<{ NAMES.len() }>,
+    equal_results: f64,
     text: Dense<{ TEXT_NAMES.len() }>,
 }
 
@@ -179,6 +184,7 @@ impl Fitted {
                 model.unknown_word,
             ),
             step: model.step.dense(NAMES),
+            equal_results: model.equal_results,
             text: model.text.dense(TEXT_NAMES),
         }
     }
@@ -190,7 +196,7 @@ impl Fitted {
 
     /// How likely the two steps treat the same sub-problem, in [0, 1], given the features of the pair.
     pub fn same_sub_problem(&self, features: &Features) -> f64 {
-        self.step.probability(features)
+        self.step.probability(features, 0.0)
     }
 }
 
@@ -266,13 +272,16 @@ impl Lexical {
         let left = self.teacher.get(round.teacher, teacher, part, &model.words);
         let right = self.student.get(round.student, student, part, &model.words);
         match ask.aspect {
-            Aspect::SubProblem => model.step.verdict(&left.compare(right, &mut self.scratch)),
+            Aspect::SubProblem => {
+                let more = if left.shares_result(right) { model.equal_results } else { 0.0 };
+                model.step.verdict(&left.compare(right, &mut self.scratch), more)
+            }
             Aspect::MetaReasoning => {
                 let features = left.compare(right, &mut self.scratch);
-                model.text.verdict(&[features[0], features[1]])
+                model.text.verdict(&[features[0], features[1]], 0.0)
             }
             Aspect::Answer => match (left.result(), right.result()) {
-                (Some(a), Some(b)) if numbers::same(a, b) => Verdict::YES,
+                (Some(_), Some(_)) if left.shares_result(right) => Verdict::YES,
                 (None, None) => {
                     let overlap = left.answer_overlap(right);
                     Verdict::from_probability(overlap as f32, ANSWER_OVERLAP as f32)

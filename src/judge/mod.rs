@@ -4,6 +4,7 @@ pub mod calibrate;
 pub mod exact;
 pub mod features;
 pub mod lexical;
+pub mod recorded;
 
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +140,7 @@ pub const JUDGES: &[Entry] = &[
         build: lexical::build,
     },
     Entry { name: "exact", summary: "the same text, up to case, white space and marks", build: exact::build },
+    Entry { name: "recorded", summary: "the replies of a recording (JSON lines)", build: recorded::build },
 ];
 
 /// Refuses an ask that points outside the step lists of its round: a mistake of the caller.

@@ -1,7 +1,6 @@
 //! What is computed from what, in a sentence or a step.
 
 use super::numbers::{self, Number};
-use crate::trace::Span;
 
 /// A set of arithmetic operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,17 +30,28 @@ impl Operations {
 /// A text read as a calculation. Reused from text to text.
 #[derive(Clone, Debug, Default)]
 pub struct Calculation {
-    /// What comes out, if something does.
+    /// What comes out at the end, if something does: the last number that is stated as a result, else the last
+    /// number.
     pub result: Option<f64>,
-    /// Whether the text states the result as one (`= 5`, "which is 5"), not merely by ending in a number.
-    pub stated: bool,
+    /// Every number that is stated as a result, in order.
+    pub stated: Vec<Stated>,
     /// The numbers that it is computed from: every number but the result, ascending, each once.
     pub operands: Vec<f64>,
     /// The operations that are written with a sign.
     pub operations: Operations,
-    /// Where the number of the result stands.
-    pub result_span: Span,
+    /// Whether something is really computed: a stated result after an operation on a number, or after at least
+    /// two numbers.
+    pub computed: bool,
     numbers: Vec<Number>,
+}
+
+/// A number that a text states as the result of something (`= 5`, "which is 5").
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stated {
+    /// The number.
+    pub number: Number,
+    /// Whether it follows a calculation; else it is only stated.
+    pub computed: bool,
 }
 
 impl Calculation {
@@ -51,52 +61,55 @@ impl Calculation {
         numbers::scan(text, &mut self.numbers);
         self.operations = operations(text, &self.numbers);
         self.operands.clear();
-        let stated = self.numbers.iter().rposition(|n| is_stated(text, n.span.start as usize));
-        self.stated = stated.is_some();
-        let result = match stated {
-            Some(at) => Some(at),
-            // "so 14 eggs are left": with nothing stated, the last number is what the text arrives at.
-            None => self.numbers.len().checked_sub(1),
-        };
-        self.result = result.map(|at| self.numbers[at].value);
-        self.result_span = result.map(|at| self.numbers[at].span).unwrap_or_default();
+        self.stated.clear();
+        let mut from = 0;
+        for (index, &number) in self.numbers.iter().enumerate() {
+            let start = number.span.start as usize;
+            if !is_stated(text, start) {
+                continue;
+            }
+            // What it may be computed from stands since the last result.
+            let given = index - from;
+            let before = &text[self.numbers[from].span.start as usize..start];
+            let computed =
+                given >= 2 || (given == 1 && (has_sign(before) || has_operation_word(text, start)));
+            self.stated.push(Stated { number, computed });
+            from = if computed { index } else { from };
+        }
+        self.computed = self.stated.iter().any(|stated| stated.computed);
+        let last = self.stated.last().map(|stated| stated.number).or(self.numbers.last().copied());
+        self.result = last.map(|number| number.value);
         let Some(value) = self.result else { return };
         self.operands.extend(self.numbers.iter().map(|n| n.value).filter(|&v| !numbers::same(v, value)));
         self.operands.sort_unstable_by(f64::total_cmp);
         self.operands.dedup_by(|a, b| numbers::same(*a, *b));
     }
-
-    /// Whether something is really computed: a stated result from at least one operand by an operation, or
-    /// from at least two numbers.
-    pub fn is_computed(&self) -> bool {
-        self.stated && !self.operands.is_empty() && (!self.operations.is_empty() || self.operands.len() >= 2)
-    }
 }
 
 /// Words after which a result follows.
-const RESULT_WORDS: [&str; 22] = [
-    "equals",
-    "equal to",
-    "is",
-    "are",
-    "gives",
-    "give",
-    "giving",
-    "get",
-    "gets",
-    "makes",
-    "make",
-    "totals",
-    "total of",
-    "totaling",
-    "results in",
-    "resulting in",
-    "yields",
-    "leaves",
-    "leaving",
-    "becomes",
-    "find",
-    "have",
+const RESULT_WORDS: [&str; 25] = [
+    "equals", "equal to", "is", "are", "be", "was", "gives", "give", "giving", "gives us", "give us", "get",
+    "gets", "makes", "make", "totals", "total of", "totaling", "in", "yields", "leaves", "leaving",
+    "becomes", "has", "have",
+];
+
+/// Words that name an operation on the one number beside them.
+const OPERATION_WORDS: [&str; 15] = [
+    "half",
+    "twice",
+    "double",
+    "triple",
+    "times",
+    "plus",
+    "minus",
+    "divided",
+    "divide",
+    "multiplied",
+    "multiply",
+    "subtract",
+    "subtracting",
+    "percent",
+    "more",
 ];
 
 /// Whether the number at `start` is stated as a result: after `=` or a word that announces one, with
@@ -106,7 +119,28 @@ fn is_stated(text: &str, start: usize) -> bool {
     if before.ends_with(['=', '≈', '→']) {
         return !before.ends_with("!=");
     }
-    RESULT_WORDS.iter().any(|word| ends_with_word(before, word))
+    let Some(word) = before.rsplit(|c: char| !c.is_ascii_alphabetic()).next().filter(|word| word.len() >= 2)
+    else {
+        return false;
+    };
+    // "resulting in 5" states a result, "in 5 days" does not.
+    if word.eq_ignore_ascii_case("in") {
+        let rest = before[..before.len() - 2].trim_end();
+        return ends_with_word(rest, "resulting") || ends_with_word(rest, "results");
+    }
+    RESULT_WORDS.iter().any(|announcing| ends_with_word(before, announcing))
+}
+
+fn has_sign(text: &str) -> bool {
+    text.contains(['+', '*', '/', '×', '÷', '·', '%', '−']) || text.contains(" - ") || text.contains("\\")
+}
+
+/// Whether the sentence before `end` names an operation.
+fn has_operation_word(text: &str, end: usize) -> bool {
+    text[..end].split(|c: char| !c.is_ascii_alphabetic()).any(|word| {
+        (4..=11).contains(&word.len())
+            && OPERATION_WORDS.iter().any(|operation| word.eq_ignore_ascii_case(operation))
+    })
 }
 
 /// Cuts what may stand between an announcement and its number: currency, emphasis, brackets, "about".
@@ -114,10 +148,21 @@ fn trim_marks(mut text: &str) -> &str {
     loop {
         let cut = text.trim_end_matches(|c: char| c.is_whitespace() || "$€£*({[~:\\".contains(c));
         let cut = cut.strip_suffix("\\boxed").or_else(|| cut.strip_suffix("boxed")).unwrap_or(cut);
-        let cut = ["approximately", "about", "only", "exactly", "simply", "just", "now"]
-            .iter()
-            .find_map(|word| ends_with_word(cut, word).then(|| &cut[..cut.len() - word.len()]))
-            .unwrap_or(cut);
+        let cut = [
+            "approximately",
+            "about",
+            "only",
+            "exactly",
+            "simply",
+            "just",
+            "now",
+            "indeed",
+            "also",
+            "a total of",
+        ]
+        .iter()
+        .find_map(|word| ends_with_word(cut, word).then(|| &cut[..cut.len() - word.len()]))
+        .unwrap_or(cut);
         if cut.len() == text.len() {
             return text;
         }

@@ -10,4 +10,5 @@ pub mod calculation;
 pub mod numbers;
 pub mod sentences;
 pub mod similarity;
+pub mod tags;
 pub mod words;

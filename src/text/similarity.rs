@@ -11,6 +11,8 @@ use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
+use super::tags::is_space;
+
 pub use strsim::{damerau_levenshtein, jaro, jaro_winkler, osa_distance};
 
 /// Code points that have a row in the table of their own: ASCII.
@@ -267,7 +269,7 @@ pub struct Tokens {
 impl Tokens {
     /// Splits at white space (what Python's `str.split` splits at).
     pub fn new(text: &str) -> Self {
-        let mut words: Vec<&str> = text.split(is_python_space).filter(|w| !w.is_empty()).collect();
+        let mut words: Vec<&str> = text.split(is_space).filter(|w| !w.is_empty()).collect();
         words.sort_unstable();
         let sorted = words.join(" ");
         let mut unique: Vec<(u32, u32)> = Vec::with_capacity(words.len());
@@ -361,11 +363,6 @@ pub fn token_sort_ratio(a: &str, b: &str) -> f64 {
 /// See [`Tokens::set_ratio`].
 pub fn token_set_ratio(a: &str, b: &str) -> f64 {
     Tokens::new(a).set_ratio(&Tokens::new(b), &mut Scratch::default())
-}
-
-/// Python's `str.isspace` for one character: Unicode white space and the four separators U+001C to U+001F.
-pub(crate) fn is_python_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
 /// Length in code points.

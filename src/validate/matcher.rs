@@ -7,13 +7,20 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{SuiteReport, read_records};
+use super::{Suite, SuiteReport, records};
 use crate::error::Result;
 use crate::judge::calibrate::{LabelledPair, auc, calibration_error, measure};
 use crate::judge::lexical::Model;
 
-/// The file that the suite reads, and that `rlkd calibrate` takes too.
-pub const FILE: &str = "matcher_pairs.jsonl";
+const FILE: &str = "matcher_pairs.jsonl";
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "matcher",
+    summary: "same sub-problem? the lexical judge on labelled pairs, results masked, held-out problems only",
+    files: &[FILE],
+    run,
+};
 
 /// One record.
 #[derive(Clone, Debug, Deserialize)]
@@ -44,11 +51,11 @@ impl From<Record> for LabelledPair {
 /// # Errors
 /// The file cannot be read or a line is no pair.
 pub fn read_pairs(path: &Path) -> Result<Vec<LabelledPair>> {
-    Ok(read_records::<Record>(path)?.into_iter().map(LabelledPair::from).collect())
+    Ok(records::read::<Record>(path)?.into_iter().map(|(_, record)| record.into()).collect())
 }
 
 /// Runs the suite with the model that comes with the program.
-pub(super) fn run(data: &Path) -> Result<SuiteReport> {
+fn run(data: &Path) -> Result<SuiteReport> {
     let pairs = read_pairs(&data.join(FILE))?;
     let held_out: Vec<&LabelledPair> = pairs.iter().filter(|pair| pair.is_held_out()).collect();
     let measured = measure(&Model::embedded(), held_out.iter().copied());
@@ -56,7 +63,14 @@ pub(super) fn run(data: &Path) -> Result<SuiteReport> {
     let mut report = SuiteReport { suite: "matcher", n: held_out.len(), ..SuiteReport::default() };
     report.figure("auc", auc(&measured.probabilities, &labels));
     report.figure("ece", calibration_error(&measured.probabilities, &labels));
-    report.figure("share_same", labels.iter().filter(|same| **same).count() as f64 / labels.len().max(1) as f64);
-    report.notes.push(format!("{} of {} pairs are of held-out problems (number % 3 == 0)", held_out.len(), pairs.len()));
+    report.figure(
+        "share_same",
+        labels.iter().filter(|same| **same).count() as f64 / labels.len().max(1) as f64,
+    );
+    report.notes.push(format!(
+        "{} of {} pairs are of held-out problems (number % 3 == 0)",
+        held_out.len(),
+        pairs.len()
+    ));
     Ok(report)
 }

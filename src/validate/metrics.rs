@@ -68,7 +68,7 @@ fn run(dir: &Path) -> Result<SuiteReport> {
     let mut report = SuiteReport { suite: SUITE.name, ..SuiteReport::default() };
     let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
     let mut scratch = Scratch::default();
-    for (line, record) in records::read::<Oracle>(dir, ORACLE)? {
+    for (line, record) in records::read::<Oracle>(&dir.join(ORACLE))? {
         for (name, &expected) in &record.expected {
             match value(name, &record.a, &record.b, &mut scratch) {
                 Some(found) => {
@@ -79,7 +79,7 @@ fn run(dir: &Path) -> Result<SuiteReport> {
             }
         }
     }
-    for (line, case) in records::read::<Case>(dir, CASES)? {
+    for (line, case) in records::read::<Case>(&dir.join(CASES))? {
         let Some(found) = value(&case.metric, &case.a, &case.b, &mut scratch) else {
             *left_out.entry(case.metric).or_default() += 1;
             continue;

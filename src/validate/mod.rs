@@ -3,8 +3,13 @@
 //! A suite reads files of a given form from a directory, so it runs on anybody's data of that form.
 //! To add one: a file here and a line in [`SUITES`].
 
+pub mod matcher;
 pub mod metrics;
+pub mod ranking;
 mod records;
+
+pub mod reference;
+pub mod rewards;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,6 +36,13 @@ pub struct SuiteReport {
     pub notes: Vec<String>,
 }
 
+impl SuiteReport {
+    /// Notes a figure.
+    pub(crate) fn figure(&mut self, name: impl Into<String>, value: f64) {
+        self.figures.insert(name.into(), value);
+    }
+}
+
 /// A suite: its name, what it measures, the files that it reads, and how to run it on a directory.
 pub struct Suite {
     /// The name on the command line.
@@ -44,4 +56,5 @@ pub struct Suite {
 }
 
 /// Every suite.
-pub const SUITES: &[Suite] = &[metrics::SUITE];
+pub const SUITES: &[Suite] =
+    &[reference::SUITE, ranking::SUITE, matcher::SUITE, rewards::SUITE, metrics::SUITE];

@@ -193,6 +193,7 @@ pub fn check_form(alignment: &Alignment, teacher: &StepList, student: &StepList)
         found.sort_unstable();
         assert_eq!(found, all(list), "each step stands in one list");
     }
+    assert!(alignment.total.is_sign_positive(), "the total of nothing is 0, not -0");
     if alignment.mode != Mode::Reference {
         assert!((0.0..=1.0).contains(&alignment.total), "{}", alignment.total);
     }

@@ -1,0 +1,549 @@
+//! Where the final answer stands in a text.
+//!
+//! In this order; the first that is there wins:
+//! 1. the last closed `<answer>…</answer>` that is not empty: what is marked inside of it, or else all of it;
+//!    but a `\boxed{…}` after it wins;
+//! 2. the last `\boxed{…}` or `\fbox{…}` that is closed and not empty, with any braces inside;
+//! 3. the last statement: `#### x` on its own line, "the answer is x", "**Answer:** x", "Final Answer" as a
+//!    heading above x, "the correct option is B";
+//! 4. a last line that is a choice letter and nothing else: `(B)`;
+//! 5. the last number in the text, if [`Options::last_number`] says so.
+//!
+//! Every step is linear in the length of the text, and a statement is read at most [`LONGEST`] bytes far.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+use super::number;
+use crate::trace::Span;
+
+/// How far, in bytes, the value of a statement may reach. Longer ones are arguments, not answers.
+pub const LONGEST: usize = 300;
+
+/// How the final answer was marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum How {
+    /// `\boxed{…}` or `\fbox{…}`.
+    Boxed,
+    /// `<answer>…</answer>`.
+    Tag,
+    /// `#### x`.
+    Hashes,
+    /// "The answer is x" and its kin.
+    Statement,
+    /// A choice letter, stated or alone on the last line.
+    Choice,
+    /// The last number of the text; nothing marks it as the answer.
+    LastNumber,
+    /// The whole text: a bare gold answer.
+    Bare,
+}
+
+/// A final answer and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extracted<'a> {
+    /// The answer, without white space at its ends; never empty.
+    pub text: &'a str,
+    /// Where it stands in the text that was searched.
+    pub span: Span,
+    /// How it was marked.
+    pub how: How,
+}
+
+impl Extracted<'_> {
+    /// The same answer in a text that has `by` more bytes in front.
+    #[must_use]
+    pub fn moved(mut self, by: usize) -> Self {
+        self.span = Span::new(self.span.start as usize + by, self.span.end as usize + by);
+        self
+    }
+}
+
+/// What counts as a final answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether the last number of a text counts when nothing in it is marked as its answer.
+    pub last_number: bool,
+}
+
+impl Default for Options {
+    /// With the last number: it finds answers that base models state plainly ("so she has 18 eggs").
+    fn default() -> Self {
+        Options { last_number: true }
+    }
+}
+
+/// The final answer of a text, by any of the ways that this module knows.
+pub fn extract(text: &str) -> Option<Extracted<'_>> {
+    extract_with(text, Options::default())
+}
+
+/// The final answer of a text. The span lies on character boundaries.
+pub fn extract_with(text: &str, options: Options) -> Option<Extracted<'_>> {
+    tag(text)
+        .or_else(|| boxed(text, 0))
+        .or_else(|| stated(text))
+        .or_else(|| lone_choice(text))
+        .or_else(|| if options.last_number { last_number(text) } else { None })
+}
+
+/// The gold answer in a gold field, which may hold the bare answer, or a whole solution that marks it.
+/// `None` if it is blank.
+pub fn extract_gold(text: &str) -> Option<Extracted<'_>> {
+    // A short gold is taken as it stands unless it is marked: "the answer is unique" can be a gold.
+    const SHORT_WORDS: usize = 12;
+    let marked = tag(text).or_else(|| boxed(text, 0));
+    let long = || text.split_whitespace().nth(SHORT_WORDS).is_some();
+    marked
+        .or_else(|| stated(text).filter(|found| found.how == How::Hashes || long()))
+        .or_else(|| answer(text, Span::new(0, text.len()), How::Bare))
+}
+
+/// An answer at `span`, trimmed; `None` if that leaves nothing.
+fn answer(text: &str, span: Span, how: How) -> Option<Extracted<'_>> {
+    let span = span.trim(text);
+    (!span.is_empty()).then(|| Extracted { text: span.of(text), span, how })
+}
+
+fn tag(text: &str) -> Option<Extracted<'_>> {
+    const OPEN: &str = "<answer>";
+    const CLOSE: &str = "</answer>";
+    let mut head = text;
+    loop {
+        let end = head.rfind(CLOSE)?;
+        let at = head[..end].rfind(OPEN)?;
+        let start = at + OPEN.len();
+        if let Some(whole) = answer(text, Span::new(start, end), How::Tag) {
+            if let Some(later) = boxed(text, end) {
+                return Some(later);
+            }
+            let inner = &text[start..end];
+            let inside = boxed(inner, 0).or_else(|| stated(inner)).map(|found| found.moved(start));
+            return inside.or(Some(whole));
+        }
+        head = &text[..at];
+    }
+}
+
+/// The last closed box from byte `from` on. One pass with a stack of open braces, so that a thousand
+/// unclosed boxes cost no more than one.
+fn boxed(text: &str, from: usize) -> Option<Extracted<'_>> {
+    let bytes = text.as_bytes();
+    let mut open: Vec<Option<usize>> = Vec::new();
+    let mut last = None;
+    let mut at = from;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => {
+                let rest = &text.as_bytes()[at..];
+                let name = [&b"\\boxed"[..], b"\\fbox"].into_iter().find(|name| rest.starts_with(name));
+                let brace = name.map(|name| {
+                    let after = at + name.len();
+                    after + bytes[after..].iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+                });
+                match brace {
+                    Some(brace) if bytes.get(brace) == Some(&b'{') => {
+                        open.push(Some(brace + 1));
+                        at = brace + 1;
+                    }
+                    // The next byte is escaped: `\{` opens nothing.
+                    _ => at += 2,
+                }
+            }
+            b'{' => {
+                open.push(None);
+                at += 1;
+            }
+            b'}' => {
+                if let Some(Some(start)) = open.pop() {
+                    last = answer(text, Span::new(start, at), How::Boxed).or(last);
+                }
+                at += 1;
+            }
+            _ => at += 1,
+        }
+    }
+    last
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Key {
+    Answer,
+    /// "option" and "choice": these introduce letters only.
+    Option,
+    Hashes,
+}
+
+fn stated(text: &str) -> Option<Extracted<'_>> {
+    static KEYS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(["answer", "option", "choice", "####"])
+            .expect("four short words make an automaton")
+    });
+    let keys: Vec<(usize, usize, Key)> = KEYS
+        .find_iter(text)
+        .map(|found| {
+            let key = match found.pattern().as_usize() {
+                0 => Key::Answer,
+                3 => Key::Hashes,
+                _ => Key::Option,
+            };
+            (found.start(), found.end(), key)
+        })
+        .collect();
+    keys.iter().rev().find_map(|&(start, end, key)| match key {
+        Key::Hashes => hashes(text, start, end),
+        _ => statement(text, start, end, key),
+    })
+}
+
+/// `#### x` alone on its line. Markdown headings look the same, so x must be a number or a choice letter.
+fn hashes(text: &str, start: usize, end: usize) -> Option<Extracted<'_>> {
+    let before = text[..start].trim_end_matches([' ', '\t']);
+    if !(before.is_empty() || before.ends_with('\n')) {
+        return None;
+    }
+    let line = window(text, end).lines().next()?;
+    let found = answer(text, Span::new(end, end + line.len()), How::Hashes)?;
+    let is_value = number::of_text(found.text).is_some() || choice(found.text).is_some_and(|c| c.alone);
+    is_value.then_some(found)
+}
+
+/// A statement whose keyword stands at `start..end`.
+fn statement(text: &str, start: usize, end: usize, key: Key) -> Option<Extracted<'_>> {
+    let before = &text[..start];
+    if before.ends_with(|c: char| c.is_alphanumeric() || c == '<' || c == '/') {
+        return None;
+    }
+    let from = connected(text, before, end, key)?;
+    let (from, rest) = skip_markup(text, from);
+    // A value may stand on a line of its own below its heading, but not a paragraph of prose further on.
+    if rest.is_empty() || rest.starts_with("not ") {
+        return None;
+    }
+    if let Some(choice) = choice(rest).filter(|choice| choice.alone || choice.marked) {
+        let span = Span::new(from + choice.at, from + choice.at + 1);
+        return answer(text, span, How::Choice);
+    }
+    if key == Key::Option {
+        return None;
+    }
+    let value = value(rest);
+    let has_content = value.contains(|c: char| c.is_alphanumeric() || c == '\\' || c == '∞');
+    if has_content { answer(text, Span::new(from, from + value.len()), How::Statement) } else { None }
+}
+
+/// Where the value begins, if the keyword is followed by something that joins it to one.
+fn connected(text: &str, before: &str, end: usize, key: Key) -> Option<usize> {
+    let rest = window(text, end);
+    let gap = rest.len() - rest.trim_start_matches([' ', '\t', '*', '_', '"']).len();
+    let tail = &rest[gap..];
+    let at = end + gap;
+    if let Some(sign) = tail.chars().next().filter(|c| matches!(c, ':' | '=' | '：')) {
+        return Some(at + sign.len_utf8());
+    }
+    for joint in ["is", "are", "equals", "would be", "should be", "must be", "will be"] {
+        if starts_with_word(tail, joint) {
+            return Some(at + joint.len());
+        }
+    }
+    if ["to", "for", "of"].iter().any(|word| starts_with_word(tail, word)) {
+        let sentence = tail.split(['\n', '.', '?', '!']).next().unwrap_or("");
+        return sentence.find(" is ").map(|found| at + found + " is ".len());
+    }
+    // "**Final Answer**" as a heading of its own.
+    let head = before.trim_end();
+    let is_heading =
+        head.get(head.len().saturating_sub(5)..).is_some_and(|w| w.eq_ignore_ascii_case("final"));
+    (key == Key::Answer && is_heading && tail.starts_with(['\n', '\r'])).then_some(at)
+}
+
+/// At most [`LONGEST`] bytes of `text` from `from` on.
+fn window(text: &str, from: usize) -> &str {
+    let mut end = from.saturating_add(LONGEST).min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(from..end).unwrap_or("")
+}
+
+fn starts_with_word(text: &str, word: &str) -> bool {
+    let matches = text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+    matches && !text[word.len()..].starts_with(|c: char| c.is_alphanumeric())
+}
+
+/// Past white space, colons and Markdown emphasis; and at most [`LONGEST`] bytes of what comes then.
+fn skip_markup(text: &str, from: usize) -> (usize, &str) {
+    let rest = window(text, from);
+    let value = rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '_' | ':' | '`'));
+    let from = from + (rest.len() - value.len());
+    (from, window(text, from))
+}
+
+/// The value at the start of `rest`: a formula up to its closing mark, or plain text up to the end of its
+/// line, its sentence or its clause.
+fn value(rest: &str) -> &str {
+    for (open, close) in [("$$", "$$"), ("\\(", "\\)"), ("\\[", "\\]"), ("$", "$")] {
+        if let Some(inner) = rest.strip_prefix(open) {
+            match inner.find(close) {
+                // "$18 a day, $20 a night": a currency sign opens no formula.
+                Some(at) if open != "$" || !is_prose(&inner[..at]) => {
+                    return &rest[..open.len() + at + close.len()];
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut depth = 0i32;
+    let mut previous = ' ';
+    for (at, c) in rest.char_indices() {
+        let next = &rest[at + c.len_utf8()..];
+        let ends = match c {
+            '\n' | '\r' => true,
+            '(' | '[' | '{' => {
+                depth += 1;
+                false
+            }
+            ')' | ']' | '}' => {
+                depth -= 1;
+                false
+            }
+            '.' | '!' | '?' | ';' if depth <= 0 => next.is_empty() || next.starts_with(char::is_whitespace),
+            ',' if depth <= 0 => {
+                let word = next.trim_start();
+                word.len() < next.len() && word.starts_with(char::is_alphabetic)
+            }
+            // Closing emphasis; "2**3" is a power.
+            '*' => next.strip_prefix('*').is_some_and(|after| !after.starts_with(char::is_alphanumeric)),
+            '<' => next.starts_with('/'),
+            _ => {
+                let word = &rest[at..];
+                let joints = ["because", "since", "which", "as", "so", "when"];
+                previous == ' ' && depth <= 0 && joints.iter().any(|joint| starts_with_word(word, joint))
+            }
+        };
+        if ends {
+            return &rest[..at];
+        }
+        previous = c;
+    }
+    rest
+}
+
+/// Plain words, as no formula has them: two letters or more after a space, and no LaTeX.
+fn is_prose(text: &str) -> bool {
+    !text.contains('\\')
+        && text.split(' ').skip(1).any(|word| word.len() > 1 && word.bytes().all(|b| b.is_ascii_alphabetic()))
+}
+
+/// A choice letter at the start of a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Choice {
+    /// Byte offset of the letter.
+    pub at: usize,
+    /// The letter, `A` to `J`.
+    pub letter: char,
+    /// Nothing but the letter and its brackets.
+    pub alone: bool,
+    /// The letter is set off from what follows: `(B) 42`, `B) 42`, `B. 42`, `B: 42`.
+    pub marked: bool,
+}
+
+/// The choice letter that `text` begins with, if it does.
+pub(super) fn choice(text: &str) -> Option<Choice> {
+    let bytes = text.as_bytes();
+    let start = text.len() - text.trim_start_matches([' ', '*']).len();
+    let bracket = usize::from(bytes.get(start) == Some(&b'('));
+    let at = start + bracket;
+    let letter = *bytes.get(at).filter(|byte| (b'A'..=b'J').contains(byte))?;
+    let rest = text.get(at + 1..)?;
+    let line = rest.split('\n').next().unwrap_or("");
+    let (closed, after) = match (bracket, line.as_bytes().first()) {
+        (1, Some(b')')) => (true, &line[1..]),
+        (1, _) => return None,
+        (0, Some(b')' | b'.' | b':')) => (!line[1..].starts_with(char::is_alphanumeric), &line[1..]),
+        _ => (false, line),
+    };
+    let alone = after
+        .trim_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '.' | ')' | '$' | '}'))
+        .is_empty();
+    Some(Choice { at, letter: letter as char, alone, marked: closed && !after.trim_start().starts_with('=') })
+}
+
+fn lone_choice(text: &str) -> Option<Extracted<'_>> {
+    let body = text.trim_end();
+    let start = body.rfind('\n').map_or(0, |at| at + 1);
+    let found = choice(&body[start..]).filter(|choice| choice.alone)?;
+    answer(text, Span::new(start + found.at, start + found.at + 1), How::Choice)
+}
+
+/// The number that a stated sentence is about ("she sold 50 bags of wheat"), for a prediction that is prose:
+/// the only number in it, or the first one after its last "is" or "=", or else the first.
+/// `None` if the answer is no prose, or was boxed.
+pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
+    if !matches!(found.how, How::Statement | How::Tag) || !is_prose(found.text) {
+        return None;
+    }
+    let text = found.text;
+    let joint =
+        [" is ", " are ", "= "].iter().filter_map(|joint| Some(text.rfind(joint)? + joint.len())).max();
+    let tail = joint.map(|at| &text[at..]).filter(|tail| tail.contains(|c: char| c.is_ascii_digit()));
+    first_number(tail.unwrap_or(text))
+}
+
+/// The first number of a text.
+fn first_number(text: &str) -> Option<&str> {
+    let start = text.find(|c: char| c.is_ascii_digit())?;
+    let part = |c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '/'));
+    let end = text[start..].find(part).map_or(text.len(), |length| start + length);
+    last_number(&text[..end]).map(|found| found.text)
+}
+
+/// The last number: digits with separators, a sign, a fraction bar, an exponent, a percent sign.
+fn last_number(text: &str) -> Option<Extracted<'_>> {
+    let bytes = text.as_bytes();
+    let last = bytes.iter().rposition(u8::is_ascii_digit)?;
+    let run = |end: usize| {
+        let part = |byte: &&u8| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'/');
+        let start = end - bytes[..end].iter().rev().take_while(part).count();
+        let skipped = bytes[start..end].iter().take_while(|byte| !byte.is_ascii_digit()).count();
+        // Separators at the front belong to the sentence, except for the point of " .5".
+        let is_point = &bytes[start..start + skipped] == b"." && (start == 0 || bytes[start - 1] == b' ');
+        if is_point { start } else { start + skipped }
+    };
+    let mut end = last + 1;
+    let mut start = run(end);
+    // What does not read as one number (a list "1,2,3", a date) ends in one.
+    for separator in [b',', b'/', b'.'] {
+        if number::of_text(&text[start..end]).is_some() {
+            break;
+        }
+        if let Some(at) = bytes[start..end].iter().rposition(|byte| *byte == separator) {
+            start += at + 1;
+        }
+    }
+    // The mantissa of "1.5e-7".
+    let sign = usize::from(start > 0 && matches!(bytes[start - 1], b'-' | b'+'));
+    if start > sign && matches!(bytes[start - sign - 1], b'e' | b'E') {
+        let mantissa_end = start - sign - 1;
+        if mantissa_end > 0 && bytes[mantissa_end - 1].is_ascii_digit() {
+            let mantissa = run(mantissa_end);
+            if number::of_text(&text[mantissa..end]).is_some() {
+                start = mantissa;
+            }
+        }
+    }
+    let mut front = text[..start].chars().rev().peekable();
+    let mut sign_start = start;
+    if front.peek() == Some(&'$') {
+        front.next();
+        sign_start -= 1;
+    }
+    if let Some(minus) = front.next_if(|c| matches!(c, '-' | '−')) {
+        // "3-5" is a range or a difference; "x - 5" is one too, but "= -5" is a sign.
+        if front.peek().is_none_or(|c| !c.is_alphanumeric() && !matches!(c, ')' | '-' | '}')) {
+            start = sign_start - minus.len_utf8();
+        }
+    }
+    end += usize::from(bytes.get(end) == Some(&b'%'));
+    answer(text, Span::new(start, end), How::LastNumber)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_found_where_they_stand() {
+        let cases: &[(&str, Option<(&str, How)>)] = &[
+            ("", None),
+            ("no answer", None),
+            ("\\boxed{1} then \\boxed{2}", Some(("2", How::Boxed))),
+            ("\\boxed{\\frac{1}{2}}", Some(("\\frac{1}{2}", How::Boxed))),
+            ("\\boxed{1} and \\boxed{2", Some(("1", How::Boxed))),
+            ("\\boxed{ a \\boxed{5}", Some(("5", How::Boxed))),
+            ("\\boxed{5}\\boxed{}", Some(("5", How::Boxed))),
+            ("\\fbox {x}", Some(("x", How::Boxed))),
+            ("\\boxed{\\{1, 2\\}}", Some(("\\{1, 2\\}", How::Boxed))),
+            ("<answer> 7 </answer>", Some(("7", How::Tag))),
+            ("\\boxed{1} <answer>so \\boxed{2}, yes</answer>", Some(("2", How::Boxed))),
+            ("\\boxed{1} <answer>9</answer>", Some(("9", How::Tag))),
+            ("<answer>9</answer> \\boxed{1}", Some(("1", How::Boxed))),
+            ("<answer>3</answer><answer></answer>", Some(("3", How::Tag))),
+            ("<answer>The answer is 12.</answer>", Some(("12", How::Statement))),
+            ("work\n#### 72", Some(("72", How::Hashes))),
+            ("#### 1. Compute the sum of parts\nIt is 4", Some(("4", How::LastNumber))),
+            ("Final answer is 42. I hope so.", Some(("42", How::Statement))),
+            ("The answer is 3.5, because it is.", Some(("3.5", How::Statement))),
+            ("the answer is $\\frac{1}{2}$ and 9", Some(("$\\frac{1}{2}$", How::Statement))),
+            ("The answer is $18 per day and $20 later", Some(("$18 per day and $20 later", How::Statement))),
+            ("**Answer:** 12 apples\n", Some(("12 apples", How::Statement))),
+            ("**Final Answer**\n\n81\n", Some(("81", How::Statement))),
+            ("The answer to the first question is 6.", Some(("6", How::Statement))),
+            ("The answer is (2, 3).", Some(("(2, 3)", How::Statement))),
+            ("The answer is (B).", Some(("B", How::Choice))),
+            ("Answer: B) 42", Some(("B", How::Choice))),
+            ("The correct option is C", Some(("C", How::Choice))),
+            ("We pick\n(D)", Some(("D", How::Choice))),
+            ("The answer is A dog", Some(("A dog", How::Statement))),
+            ("the answer is", None),
+            ("so 3 + 4 = 7 eggs.", Some(("7", How::LastNumber))),
+            ("It costs $1,200.50.", Some(("1,200.50", How::LastNumber))),
+            ("lost -$5", Some(("-$5", How::LastNumber))),
+            ("a range 3-5", Some(("5", How::LastNumber))),
+            ("1,2,3", Some(("3", How::LastNumber))),
+            ("on 3/4/2020", Some(("2020", How::LastNumber))),
+            ("it is 1.5e-7", Some(("1.5e-7", How::LastNumber))),
+            ("half is .5", Some((".5", How::LastNumber))),
+            ("ends...5", Some(("5", How::LastNumber))),
+            ("1/2 of it, 50%", Some(("50%", How::LastNumber))),
+            ("réponse −5 é", Some(("−5", How::LastNumber))),
+        ];
+        for (text, expected) in cases {
+            let found = extract(text);
+            assert_eq!(found.map(|f| (f.text, f.how)), *expected, "{text:?}");
+            if let Some(found) = found {
+                assert_eq!(found.span.of(text), found.text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stated_sentence_has_its_number() {
+        for (text, expected) in [
+            ("So the answer is 250 candles that smell like a wet dog.", Some("250")),
+            ("The answer is there are 4 blue balls for 2 people", Some("4")),
+            ("Answer: the cost of 5 apples is $1,250.", Some("1,250")),
+            ("<answer>She has -3 dollars left</answer>", Some("-3")),
+            ("The answer is blue and green", None),
+            ("The answer is 12", None),
+            ("\\boxed{5 red and 4 blue}", None),
+        ] {
+            let found = extract(text).unwrap();
+            assert_eq!(number_in_prose(&found), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_number_can_be_switched_off() {
+        assert_eq!(extract_with("so 7 eggs", Options { last_number: false }), None);
+    }
+
+    #[test]
+    fn gold_answers_may_be_bare() {
+        for (gold, expected, how) in [
+            ("72", "72", How::Bare),
+            (" \\frac{63}{400} ", "\\frac{63}{400}", How::Bare),
+            ("$1,200", "$1,200", How::Bare),
+            ("2/2=1 bolt\n#### 3", "3", How::Hashes),
+            ("We see that \\boxed{x+1}.", "x+1", How::Boxed),
+            ("The answer is unique", "The answer is unique", How::Bare),
+        ] {
+            let found = extract_gold(gold).unwrap();
+            assert_eq!((found.text, found.how), (expected, how), "{gold:?}");
+        }
+        assert_eq!(extract_gold(" \n"), None);
+    }
+}
