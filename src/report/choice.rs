@@ -239,4 +239,62 @@ mod tests {
         assert_eq!(cut_text("aéé", 2, &mut cut), "a");
         assert_eq!(cut, 4);
     }
+
+    fn records(n: u32) -> Vec<Scored> {
+        // A permutation of 0..n, so that ranks are known: 7919 is prime to n.
+        let reward = |i: u32| (u64::from(i) * 7919 % u64::from(n)) as f64;
+        (0..n)
+            .map(|i| Scored {
+                id: format!("r{i}"),
+                student: 0,
+                reward: (i % 50 != 3).then(|| reward(i)),
+                parts: BTreeMap::new(),
+                structure: None,
+                problem: Some("p".repeat(1000)),
+            })
+            .collect()
+    }
+
+    fn fill(records: &[Scored], limit: usize) -> Choice {
+        let mut choice = Choice::new(limit, 400);
+        records.iter().for_each(|record| choice.offer(record));
+        choice
+    }
+
+    #[test]
+    fn each_reason_holds_for_those_that_it_names() {
+        let records = records(6000);
+        let mut rewards: Vec<f64> = records.iter().filter_map(|record| record.reward).collect();
+        rewards.sort_by(f64::total_cmp);
+        let chosen = fill(&records, 60).finish(Some(3000.0));
+        assert_eq!(chosen.len(), 60);
+        assert!(chosen.windows(2).all(|w| w[0].0.order < w[1].0.order), "in input order");
+        let of = |reason: Reason| -> Vec<f64> {
+            let named = chosen.iter().filter(|(_, reasons)| reasons.contains(&reason));
+            let mut rewards: Vec<f64> =
+                named.map(|(kept, _)| kept.record.reward.unwrap_or(f64::NAN)).collect();
+            rewards.sort_by(f64::total_cmp);
+            rewards
+        };
+        assert_eq!(of(Reason::Lowest), rewards[..12]);
+        assert_eq!(of(Reason::Highest), rewards[rewards.len() - 12..]);
+        assert_eq!(of(Reason::Unscored).len(), 10);
+        assert!(of(Reason::Unscored).iter().all(|reward| reward.is_nan()));
+        // Ten of sixty drawn from 6000 lie within a quarter of the range around the median.
+        assert_eq!(of(Reason::Median).len(), 10);
+        assert!(of(Reason::Median).iter().all(|reward| (reward - 3000.0).abs() < 1500.0));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        for n in [1_000, 30_000] {
+            let choice = fill(&records(n), 60);
+            let ranked = choice.ranked.iter().flat_map(|(_, best)| best.entries.values());
+            let kept = ranked.chain(choice.sample.entries.values()).chain(&choice.first);
+            let texts: Vec<usize> =
+                kept.filter_map(|kept| Some(kept.record.problem.as_ref()?.len())).collect();
+            assert!(texts.len() <= 2 * 60, "{n}: {}", texts.len());
+            assert!(texts.iter().all(|bytes| *bytes == 100));
+        }
+    }
 }

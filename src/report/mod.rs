@@ -11,6 +11,7 @@ mod digest;
 mod escape;
 mod histogram;
 pub mod html;
+mod list;
 mod pair;
 mod plot;
 mod rows;

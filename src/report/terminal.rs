@@ -60,6 +60,11 @@ impl Screen {
         self.end();
     }
 
+    /// Lines of prose.
+    fn prose(&mut self, text: &str, width: usize, code: &str) {
+        wrap(text, width).iter().for_each(|text| self.line(text, code));
+    }
+
     /// A line of a cell, filled with spaces to `width`.
     fn cell(&mut self, line: Option<&Line>, width: usize) {
         match line {
@@ -87,12 +92,10 @@ pub fn explain(record: &Scored, width: usize, color: bool) -> String {
     let width = width.max(NARROWEST);
     let mut screen = Screen { out: String::new(), color };
     let head = format!("{}  student {}", line(short(&record.id)), record.student);
-    wrap(&head, width).iter().for_each(|text| screen.line(text, BOLD));
+    screen.prose(&head, width, BOLD);
     if let Some(problem) = &record.problem {
         screen.end();
-        for text in wrap(&plain(problem), width.min(PROSE)) {
-            screen.line(&text, "");
-        }
+        screen.prose(&plain(problem), width.min(PROSE), "");
     }
     screen.end();
     parts(&mut screen, record, width);
@@ -102,12 +105,17 @@ pub fn explain(record: &Scored, width: usize, color: bool) -> String {
                 screen.end();
                 steps(&mut screen, record.student, explained, teacher, student, width);
             }
-            _ => screen.line("\nThe record holds no step texts; score with full detail to see them.", DIM),
+            _ => {
+                screen.end();
+                screen.prose(
+                    "The record holds no step texts; score with full detail to see them.",
+                    width,
+                    DIM,
+                );
+            }
         }
         screen.end();
-        for text in wrap(&how(&explained.alignment), width.min(PROSE)) {
-            screen.line(&text, "");
-        }
+        screen.prose(&how(&explained.alignment), width.min(PROSE), "");
     }
     screen.out
 }
@@ -115,7 +123,6 @@ pub fn explain(record: &Scored, width: usize, color: bool) -> String {
 fn parts(screen: &mut Screen, record: &Scored, width: usize) {
     let name_width = record.parts.keys().map(|name| line(short(name)).width()).max().unwrap_or(0);
     let name_width = name_width.clamp("reward".len(), width - PART_FIGURES);
-    let indent = name_width + 2;
     screen.line(
         &format!("{}  {:>8}   {:>6}   {:>8}", fit("reward", name_width), "value", "weight", "points"),
         DIM,
@@ -132,8 +139,8 @@ fn parts(screen: &mut Screen, record: &Scored, width: usize) {
                 screen.put(&format!("{label}  "), "");
                 screen.line(&format!("{:>8} × {weight:>6}", "skipped"), YELLOW);
                 if let Some(why) = &part.skipped {
-                    for text in wrap(&line(&why.0), width - indent.min(width / 2)) {
-                        screen.line(&format!("{:indent$}{text}", ""), DIM);
+                    for text in wrap(&line(short(&why.0)), width - MARK) {
+                        screen.line(&format!("{:MARK$}{text}", ""), DIM);
                     }
                 }
             }
@@ -145,7 +152,7 @@ fn parts(screen: &mut Screen, record: &Scored, width: usize) {
         None => screen.line(&format!("{:>28}", "not scored"), YELLOW),
     }
     if let Some(note) = normalised(record) {
-        wrap(note, width).iter().for_each(|text| screen.line(text, DIM));
+        screen.prose(note, width, DIM);
     }
 }
 
@@ -168,7 +175,7 @@ fn steps(
     // " │ " stands between the columns.
     let column = if stacked { width } else { (width - 3) / 2 };
     if stacked {
-        screen.line(&format!("{} · {}", titles.0, titles.1), BOLD);
+        screen.prose(&format!("{} · {}", titles.0, titles.1), width, BOLD);
     } else {
         screen.put(&fit(&titles.0, column), BOLD);
         screen.put(" │ ", DIM);
@@ -215,15 +222,12 @@ fn steps(
         }
     }
     for (name, list) in [("teacher", teacher), ("student", student)] {
-        match list.end {
-            End::Complete => {}
-            End::Truncated => {
-                screen.line(&format!("The {name}'s text stops in the middle of a step."), YELLOW)
-            }
-            End::Malformed { at } => {
-                screen.line(&format!("The {name}'s text could not be read from byte {at} on."), YELLOW);
-            }
-        }
+        let note = match list.end {
+            End::Complete => continue,
+            End::Truncated => format!("The {name}'s text stops in the middle of a step."),
+            End::Malformed { at } => format!("The {name}'s text could not be read from byte {at} on."),
+        };
+        screen.prose(&note, width, YELLOW);
     }
 }
 
