@@ -31,6 +31,9 @@ const QUESTION_SENTENCES: usize = 2;
 /// A trace computes if it has a calculation for this many bytes, or more often.
 const BYTES_PER_CALCULATION: usize = 1_500;
 
+/// How many calculations back a repetition is looked for; bounds the work on endless traces.
+const LOOK_BACK: usize = 512;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cue {
     Plan,
@@ -162,24 +165,32 @@ impl Rules {
 
     /// Cuts sentences that compute several things in a row ("20*3 is 60, and 8*3 is 24") after each result.
     fn cut_at_results(&mut self, text: &str, sentences: &mut Vec<Sentence>) {
-        let mut index = 0;
-        while index < sentences.len() {
-            let whole = sentences[index];
-            let content = whole.span.of(text);
+        let whole = std::mem::take(sentences);
+        for sentence in whole {
+            let content = sentence.span.of(text);
             self.calculation.read(content);
-            let mut results = self.calculation.stated.iter().filter(|stated| stated.computed);
-            let cut = results.next().filter(|_| results.next().is_some()).and_then(|first| {
-                let end = first.number.span.end as usize;
-                CLAUSE_END.find_at(content, end).map(|found| found.start())
-            });
-            if let Some(cut) = cut {
-                let at = whole.span.start as usize + cut;
-                let (left, right) =
-                    (Span::new(whole.span.start as usize, at), Span::new(at, whole.span.end as usize));
-                sentences[index].span = left.trim(text);
-                sentences.insert(index + 1, Sentence { span: right.trim(text), ..whole });
+            let results = self.calculation.stated.iter().filter(|stated| stated.computed);
+            let ends = results.map(|stated| stated.number.span.end as usize);
+            let mut rest = sentence.span;
+            let mut push = |span: Span| {
+                let span = span.trim(text);
+                if !span.is_empty() {
+                    sentences.push(Sentence { span, ..sentence });
+                }
+            };
+            let mut ends = ends.peekable();
+            while let (Some(end), true) = (ends.next(), ends.peek().is_some()) {
+                let Some(found) = CLAUSE_END.find_at(content, end) else { break };
+                if ends.peek().is_some_and(|next| found.start() >= *next) {
+                    continue;
+                }
+                // A comma stays with what it ends.
+                let comma = usize::from(found.as_str().starts_with([',', ';']));
+                let at = sentence.span.start as usize + found.start() + comma;
+                push(Span::new(rest.start as usize, at));
+                rest = Span::new(at, rest.end as usize);
             }
-            index += 1;
+            push(rest);
         }
     }
 
@@ -252,6 +263,7 @@ impl Rules {
         self.done
             .iter()
             .rev()
+            .take(LOOK_BACK)
             .find(|done| {
                 numbers::same(done.result, result)
                     && operands.iter().any(|a| done.operands.iter().any(|b| numbers::same(*a, *b)))
@@ -378,6 +390,18 @@ mod tests {
         );
         let kinds: Vec<StepKind> = found.iter().map(|(kind, _)| *kind).collect();
         assert_eq!(kinds, [StepKind::Backtrack, StepKind::Progress, StepKind::Progress]);
+    }
+
+    #[test]
+    fn long_and_odd_traces_take_no_more_than_linear_work() {
+        // Each of these took minutes with a quadratic reader.
+        for unit in
+            ["1. ", "....", "1 + 1 = 2, ", "= 1 ", "? ", "(", "a", "1+1=2\n", "\\[ ", "Wait, no. 2*3=6. "]
+        {
+            let text = unit.repeat(400_000 / unit.len());
+            let list = Rules::new().steps(&Trace::new(text));
+            assert!(list.steps.len() <= 400_000, "{unit:?}");
+        }
     }
 
     #[test]

@@ -135,9 +135,16 @@ fn has_sign(text: &str) -> bool {
     text.contains(['+', '*', '/', '×', '÷', '·', '%', '−']) || text.contains(" - ") || text.contains("\\")
 }
 
-/// Whether the sentence before `end` names an operation.
+/// How far back an operation is looked for, in bytes: a long sentence.
+const OPERATION_WINDOW: usize = 240;
+
+/// Whether an operation is named not far before `end`.
 fn has_operation_word(text: &str, end: usize) -> bool {
-    text[..end].split(|c: char| !c.is_ascii_alphabetic()).any(|word| {
+    let mut start = end.saturating_sub(OPERATION_WINDOW);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    text[start..end].split(|c: char| !c.is_ascii_alphabetic()).any(|word| {
         (4..=11).contains(&word.len())
             && OPERATION_WORDS.iter().any(|operation| word.eq_ignore_ascii_case(operation))
     })

@@ -131,8 +131,9 @@ fn is_list_mark(bytes: &[u8], start: usize, end: usize) -> bool {
     if !matches!(bytes.get(end + 1), Some(b' ' | b'\t' | b'*')) {
         return false;
     }
-    let line = bytes[..start].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-    bytes[line..start].iter().all(|b| matches!(b, b' ' | b'\t' | b'*' | b'#' | b'-'))
+    // Backwards over marks only, so that a long line costs nothing.
+    let first = bytes[..start].iter().rev().find(|b| !matches!(b, b' ' | b'\t' | b'*' | b'#' | b'-'));
+    matches!(first, None | Some(b'\n'))
 }
 
 fn is_label(word: &str) -> bool {

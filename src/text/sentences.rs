@@ -72,7 +72,8 @@ fn split_line(text: &str, line: Span, paragraph: u32, sentences: &mut Vec<Senten
             from = stop;
             at = stop;
         } else {
-            at += 1;
+            // A run of marks is looked at once.
+            at += bytes[at..end].iter().take_while(|b| matches!(b, b'.' | b'!' | b'?')).count().max(1);
         }
     }
     push(from, end);
