@@ -70,7 +70,7 @@ impl Default for Options {
     /// its points, and padding a trace to twice the teacher's length costs a fifth of them. Half credit is the
     /// released rule's.
     fn default() -> Self {
-        Options { extra_cost: 0.25, half_credit: 0.5 }
+        Options { extra_cost: 0.1, half_credit: 0.5 }
     }
 }
 

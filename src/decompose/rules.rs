@@ -227,7 +227,7 @@ impl Rules {
                 self.abandon_last(&mut steps);
                 checking = false;
             }
-            self.calculation.read(content);
+            let answer = self.read_answer(text, &sentences[since..=index]);
             if !self.calculation.computed {
                 continue;
             }
@@ -238,8 +238,16 @@ impl Rules {
                 since = index + 1;
                 continue;
             }
-            let kind = if checking || again.is_some() { StepKind::Verify } else { StepKind::Progress };
-            let step = step_of(&sentences[since..=index], kind);
+            // Before anything was computed there is nothing to check.
+            let kind = if (checking && !self.done.is_empty()) || again.is_some() {
+                StepKind::Verify
+            } else {
+                StepKind::Progress
+            };
+            let step = {
+                let (before, answer) = sentences[since..=index].split_at(index + 1 - since - answer);
+                step_of(before, answer, kind)
+            };
             since = index + 1;
             if kind == StepKind::Progress {
                 let operands = self.calculation.operands.clone();
@@ -248,6 +256,23 @@ impl Rules {
             steps.push(step);
         }
         steps
+    }
+
+    /// Reads the last of the sentences since the last step as a calculation, together with the one before it if that
+    /// sets up what this one states ("F = 28 / 2", "F = 14"). Returns how many sentences were read.
+    fn read_answer(&mut self, text: &str, sentences: &[Sentence]) -> usize {
+        let Some((last, before)) = sentences.split_last() else { return 0 };
+        self.calculation.read(last.span.of(text));
+        let states = !self.calculation.computed && !self.calculation.stated.is_empty();
+        if let (true, true, Some(set_up)) = (states, self.calculation.operations.is_empty(), before.last()) {
+            self.calculation.read(set_up.span.of(text));
+            if !self.calculation.operations.is_empty() {
+                self.calculation.read(set_up.span.cover(last.span).of(text));
+                return 2;
+            }
+            self.calculation.read(last.span.of(text));
+        }
+        1
     }
 
     /// Gives up the last progress step.
@@ -280,16 +305,17 @@ fn reasoning(text: &str) -> Span {
     Span::new(start, text.len())
 }
 
-/// One step of the sentences since the last one; the last of them holds the answer.
-fn step_of(sentences: &[Sentence], kind: StepKind) -> Step {
-    let (answer, before) = match sentences.split_last() {
-        Some((last, before)) => (last.span, before),
-        None => return Step::default(),
-    };
-    // The sub-problem stands in the sentences just before, in the paragraph of the answer if any does.
-    let asked = before.len().saturating_sub(QUESTION_SENTENCES);
-    let (meta, sub_problem) = before.split_at(asked);
-    Step { meta: cover(meta, answer.start), sub_problem: cover(sub_problem, answer.start), answer, kind }
+/// One step: the sentences since the last one, and those of them that hold the answer.
+fn step_of(before: &[Sentence], answer: &[Sentence], kind: StepKind) -> Step {
+    let start = answer.first().map_or(0, |first| first.span.start);
+    // The sub-problem stands in the sentences just before.
+    let (meta, sub_problem) = before.split_at(before.len().saturating_sub(QUESTION_SENTENCES));
+    Step {
+        meta: cover(meta, start),
+        sub_problem: cover(sub_problem, start),
+        answer: cover(answer, start),
+        kind,
+    }
 }
 
 fn cover(sentences: &[Sentence], otherwise: u32) -> Span {
@@ -390,6 +416,12 @@ mod tests {
         );
         let kinds: Vec<StepKind> = found.iter().map(|(kind, _)| *kind).collect();
         assert_eq!(kinds, [StepKind::Backtrack, StepKind::Progress, StepKind::Progress]);
+    }
+
+    #[test]
+    fn a_calculation_may_go_over_two_lines() {
+        let found = steps("F = 28 / 2\nF = 14\nTwice that: 2 * 14 = 28.");
+        assert_eq!(found[0], (StepKind::Progress, "F = 28 / 2\nF = 14".into()));
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Calculation {
         let mut from = 0;
         for (index, &number) in self.numbers.iter().enumerate() {
             let start = number.span.start as usize;
-            if !is_stated(text, start) {
+            if !is_stated(text, start) || goes_on(&text[number.span.end as usize..]) {
                 continue;
             }
             // What it may be computed from stands since the last result.
@@ -87,10 +87,34 @@ impl Calculation {
 }
 
 /// Words after which a result follows.
-const RESULT_WORDS: [&str; 25] = [
-    "equals", "equal to", "is", "are", "be", "was", "gives", "give", "giving", "gives us", "give us", "get",
-    "gets", "makes", "make", "totals", "total of", "totaling", "in", "yields", "leaves", "leaving",
-    "becomes", "has", "have",
+const RESULT_WORDS: [&str; 27] = [
+    "equals",
+    "equal to",
+    "is",
+    "are",
+    "be",
+    "was",
+    "gives",
+    "give",
+    "giving",
+    "gives us",
+    "give us",
+    "get",
+    "gets",
+    "makes",
+    "make",
+    "totals",
+    "total of",
+    "subtotal of",
+    "sum of",
+    "totaling",
+    "in",
+    "yields",
+    "leaves",
+    "leaving",
+    "becomes",
+    "has",
+    "have",
 ];
 
 /// Words that name an operation on the one number beside them.
@@ -129,6 +153,34 @@ fn is_stated(text: &str, start: usize) -> bool {
         return ends_with_word(rest, "resulting") || ends_with_word(rest, "results");
     }
     RESULT_WORDS.iter().any(|announcing| ends_with_word(before, announcing))
+}
+
+/// Whether what follows a number computes on with it: `= 4 × 20`, "is 12 multiplied by", `= 28 days * 3`.
+fn goes_on(after: &str) -> bool {
+    let mut rest = after;
+    // Up to two words of a unit may stand between.
+    for words in 0..3 {
+        rest = rest.trim_start_matches(|c: char| c == ' ' || "%)}$\u{b0}".contains(c));
+        if let Some(unit) = rest.strip_prefix("\\text{").or_else(|| rest.strip_prefix("\\,\\text{")) {
+            rest = unit.find('}').map_or("", |end| &unit[end + 1..]);
+            rest = rest.trim_start_matches(|c: char| c == ' ' || c == '/' && words > 2);
+        }
+        let sign = rest.starts_with(['+', '/', '×', '÷', '·', '^', '−'])
+            || (rest.starts_with('*') && !rest.starts_with("**"))
+            || (rest.starts_with("- ") && after.len() > rest.len())
+            || ["\\times", "\\cdot", "\\div", "x "].iter().any(|sign| rest.starts_with(sign));
+        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let word = &rest[..end];
+        let named = ["times", "multiplied", "divided", "plus", "minus"];
+        if sign || named.iter().any(|operation| word.eq_ignore_ascii_case(operation)) {
+            return true;
+        }
+        if word.is_empty() || ["and", "so", "or", "then", "which", "is"].contains(&word) {
+            return false;
+        }
+        rest = &rest[end..];
+    }
+    false
 }
 
 fn has_sign(text: &str) -> bool {

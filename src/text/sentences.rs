@@ -19,6 +19,8 @@ pub fn split(text: &str, part: Span, sentences: &mut Vec<Sentence>) {
     let mut paragraph = 0;
     let mut blank = true;
     let mut in_formula = false;
+    // Whether the last sentence has its formula already; another one stands for itself.
+    let mut has_formula = false;
     let mut at = part.start as usize;
     let first = sentences.len();
     for line in part.of(text).split_inclusive('\n') {
@@ -36,10 +38,12 @@ pub fn split(text: &str, part: Span, sentences: &mut Vec<Sentence>) {
                 content.ends_with("\\]") || (content.ends_with("$$") && (in_formula || content.len() > 3));
             in_formula = !closes;
             let span = Span::new(start, at).trim(text);
-            match sentences[first..].last_mut() {
+            let goes_on = !opens || !has_formula;
+            match sentences[first..].last_mut().filter(|_| goes_on) {
                 Some(last) => last.span = last.span.cover(span),
                 None => sentences.push(Sentence { span, paragraph }),
             }
+            has_formula = true;
             blank = false;
             continue;
         }
@@ -47,6 +51,7 @@ pub fn split(text: &str, part: Span, sentences: &mut Vec<Sentence>) {
             paragraph += 1;
         }
         blank = false;
+        has_formula = false;
         split_line(text, Span::new(start, at), paragraph, sentences);
     }
 }
@@ -135,6 +140,7 @@ mod tests {
         let text = "The total is:\n  \\[\n  2 + 3 = 5\n  \\]\nDone.";
         assert_eq!(sentences(text), [("The total is:\n  \\[\n  2 + 3 = 5\n  \\]", 0), ("Done.", 0)]);
         assert_eq!(sentences("$$1+1=2$$\nB"), [("$$1+1=2$$", 0), ("B", 0)]);
+        assert_eq!(sentences("A:\n\\[1=1\\]\n\\[2=2\\]"), [("A:\n\\[1=1\\]", 0), ("\\[2=2\\]", 0)]);
     }
 
     #[test]
