@@ -172,8 +172,10 @@ pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
         return None;
     }
     let text = found.text;
-    let joint =
-        [" is ", " are ", " be ", "= "].iter().filter_map(|joint| Some(text.rfind(joint)? + joint.len())).max();
+    let joint = [" is ", " are ", " be ", "= "]
+        .iter()
+        .filter_map(|joint| Some(text.rfind(joint)? + joint.len()))
+        .max();
     let tail = joint.map(|at| &text[at..]).filter(|tail| tail.contains(|c: char| c.is_ascii_digit()));
     first_number(tail.unwrap_or(text))
 }
