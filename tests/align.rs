@@ -8,6 +8,9 @@ use rlkd::align::{Aligner, Alignment, MAX_STEPS, Mode, Next, Options};
 use rlkd::judge::{Ask, Aspect, Reply, Verdict};
 use rlkd::trace::{Span, Step, StepKind, StepList};
 
+/// What an extra step costs by default.
+const E: f64 = 0.1_f32 as f64;
+
 const MODES: [Mode; 3] = [Mode::Reference, Mode::Prefix, Mode::Ordered];
 
 /// A step list from lines such as "meta|question|answer"; `?` in front marks verification, `!` a step left behind.
@@ -75,13 +78,28 @@ const CASES: &[Case] = &[
         &["x|b|c", "d|e|f"],
         [Some(0.0), Some(0.0), Some(1.0)],
     ),
-    // 1 of 2 steps: C = 1, total = 1.25 / (2 + 0.25).
-    ("a step is missing", &["a|b|c", "d|e|f"], &["a|b|c"], [Some(1.0), Some(0.5), Some(1.25 / 2.25)]),
-    // C = 1, n = 1, m = 3: 1.25 / 1.75.
-    ("padded", &["a|b|c"], &["a|b|c", "x|y|z", "u|v|w"], [Some(1.0), Some(1.0), Some(1.25 / 1.75)]),
-    ("repeated", &["a|b|c"], &["a|b|c", "a|b|c"], [Some(1.0), Some(1.0), Some(1.25 / 1.5)]),
+    // 1 of 2 steps: C = 1, total = (1 + e) / (2 + e).
+    (
+        "a step is missing",
+        &["a|b|c", "d|e|f"],
+        &["a|b|c"],
+        [Some(1.0), Some(0.5), Some((1.0 + E) / (2.0 + E))],
+    ),
+    // C = 1, n = 1, m = 3: (1 + e) / (1 + 3 e).
+    (
+        "padded",
+        &["a|b|c"],
+        &["a|b|c", "x|y|z", "u|v|w"],
+        [Some(1.0), Some(1.0), Some((1.0 + E) / (1.0 + 3.0 * E))],
+    ),
+    ("repeated", &["a|b|c"], &["a|b|c", "a|b|c"], [Some(1.0), Some(1.0), Some((1.0 + E) / (1.0 + 2.0 * E))]),
     ("reordered", &["a|b|c", "d|e|f"], &["d|e|f", "a|b|c"], [Some(0.0), Some(0.0), Some(0.5)]),
-    ("a step before the match", &["d|e|f"], &["a|b|c", "d|e|f"], [Some(0.0), Some(0.0), Some(1.25 / 1.5)]),
+    (
+        "a step before the match",
+        &["d|e|f"],
+        &["a|b|c", "d|e|f"],
+        [Some(0.0), Some(0.0), Some((1.0 + E) / (1.0 + 2.0 * E))],
+    ),
     // Only progress steps are aligned; the reference takes all.
     ("a check is no step", &["a|b|c"], &["a|b|c", "?x|y|z"], [Some(1.0), Some(1.0), Some(1.0)]),
     ("a step left behind", &["a|b|c"], &["!x|y|z", "a|b|c"], [Some(0.0), Some(1.0), Some(1.0)]),

@@ -94,10 +94,9 @@ impl Signals {
         for found in CUES.automaton.find_overlapping_iter(sentence) {
             let (cue, at_start) = CUES.classes[found.pattern().as_usize()];
             let (start, end) = (found.start(), found.end());
-            let whole = !bytes.get(end).is_some_and(u8::is_ascii_alphanumeric)
-                && !(start > 0
-                    && bytes[start - 1].is_ascii_alphanumeric()
-                    && bytes[start].is_ascii_alphanumeric());
+            let word = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
+            let glued = start > 0 && word(start - 1) && word(start);
+            let whole = !glued && !word(end);
             let placed =
                 !at_start || start == body || bytes[..start].iter().all(|b| !b.is_ascii_alphanumeric());
             if whole && placed {

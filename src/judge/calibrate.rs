@@ -281,8 +281,11 @@ fn logistic(rows: &[Vec<f64>], labels: &[bool]) -> Vec<f64> {
             let ridge = if i == 0 { 1e-9 } else { RIDGE };
             gradient[i] += ridge * solution[i];
             hessian[i][i] += ridge;
-            for j in 0..i {
-                hessian[j][i] = hessian[i][j];
+        }
+        for i in 1..size {
+            let (above, below) = hessian.split_at_mut(i);
+            for (j, row) in above.iter_mut().enumerate() {
+                row[i] = below[0][j];
             }
         }
         let step = solve(hessian, gradient);

@@ -43,10 +43,9 @@ pub fn scan(text: &str, numbers: &mut Vec<Number>) {
         } else if byte.is_ascii_alphabetic() {
             let end = word_end(bytes, at);
             let word = &text[at..end];
-            if bytes.get(at.wrapping_sub(1)) != Some(&b'\\') {
-                if let Some(value) = number_word(word) {
-                    numbers.push(Number { value, span: Span::new(at, end) });
-                }
+            let is_command = bytes.get(at.wrapping_sub(1)) == Some(&b'\\');
+            if let (false, Some(value)) = (is_command, number_word(word)) {
+                numbers.push(Number { value, span: Span::new(at, end) });
             }
             after_label = is_label(word);
             // Digits glued to a word belong to it: x2, CO2, H1.

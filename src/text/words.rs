@@ -37,10 +37,8 @@ fn lower_into(word: &str, buffer: &mut String) {
 fn stem(word: &str) -> &str {
     let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
     for ending in ["ing", "ed", "es", "s"] {
-        if let Some(cut) = word.strip_suffix(ending) {
-            if cut.len() >= 3 {
-                return cut;
-            }
+        if let Some(cut) = word.strip_suffix(ending).filter(|cut| cut.len() >= 3) {
+            return cut;
         }
     }
     word

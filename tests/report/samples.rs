@@ -57,7 +57,7 @@ pub fn ordered(teacher: &StepList, student: &StepList, pairs: &[(u32, u32, f32, 
     let extra = free(student, pairs.iter().map(|pair| pair.student).collect());
     let (n, m) = ((pairs.len() + skipped.len()) as f64, (pairs.len() + extra.len()) as f64);
     let points: f64 = pairs.iter().map(|pair| f64::from(pair.credit)).sum();
-    Alignment { mode: Mode::Ordered, total: points * 1.25 / (n + 0.25 * m), pairs, skipped, extra }
+    Alignment { mode: Mode::Ordered, total: points * 1.1 / (n + 0.1 * m), pairs, skipped, extra }
 }
 
 /// A record with the usual weights; a `None` part is skipped.
