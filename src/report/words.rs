@@ -185,9 +185,9 @@ mod tests {
     fn the_sentence_says_how_the_total_came_about() {
         for (alignment, expected) in [
             (
-                alignment(Mode::Ordered, &[1.0, 0.5], 1, 2, 1.5 * 1.25 / 4.0),
+                alignment(Mode::Ordered, &[1.0, 0.5], 1, 2, 1.5 * 1.1 / 3.4),
                 "2 of 3 teacher steps matched, 1 with another answer, 1 skipped; 2 extra steps of the student.\n\
-                 (1 + 0.5) × 1.25 / (3 + 0.25 × 4) = 0.47, where each of the student's 4 steps weighs 0.25.",
+                 (1 + 0.5) × 1.1 / (3 + 0.1 × 4) = 0.49, where each of the student's 4 steps weighs 0.1.",
             ),
             (alignment(Mode::Ordered, &[1.0; 3], 0, 0, 1.0), "3 of 3 teacher steps matched.\n3 / 3 = 1.00."),
             (
