@@ -26,6 +26,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Finished chunks that may wait for their turn, per thread.
 const WAITING_PER_THREAD: u64 = 4;
 
+/// More threads than any machine makes use of; the system may refuse to start more.
+const MOST_THREADS: usize = 512;
+
 /// Every option of a run: what a run file holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -370,9 +373,16 @@ fn run(
     worker: &(dyn Fn() -> Result<Worker> + Sync),
     watch: &(dyn Fn(Watch) + Sync),
 ) -> Result<Summary> {
-    let mut source = Source::open(&config.input)?.max_line(config.max_line_mib << 20);
+    let max_line = config.max_line_mib.saturating_mul(1 << 20).min(isize::MAX as usize);
+    let mut source = Source::open(&config.input)?.max_line(max_line);
     let total = source.total_bytes();
     mapping.detect(&mut source)?;
+    let threads = match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads.min(MOST_THREADS),
+    };
+    // Before the output is touched: options that do not go together leave nothing behind.
+    let workers: Vec<Worker> = (0..threads).map(|_| worker()).collect::<Result<_>>()?;
     let out = config.output.clone().unwrap_or_else(|| PathBuf::from("-"));
     let (sink, progress) = Sink::open(&out, fingerprint, config.restart)?;
     let mut seen = (!config.allow_duplicates).then(SeenIds::new);
@@ -386,11 +396,6 @@ fn run(
         })?;
         summary = serde_json::from_value(progress.counters.clone()).unwrap_or_default();
     }
-    let threads = match config.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
-    let workers: Vec<Worker> = (0..threads).map(|_| worker()).collect::<Result<_>>()?;
     let reader = Mutex::new(Reader { source, chunks: 0, ended: None });
     let writer = Mutex::new(Writer { sink, seen, next: 0, waiting: BTreeMap::new(), summary, failed: None });
     let turn = Condvar::new();
@@ -399,6 +404,7 @@ fn run(
         for mut work in workers {
             let (reader, writer, turn, mapping) = (&reader, &writer, &turn, &mapping);
             scope.spawn(move || {
+                let _guard = Guard(writer, turn);
                 while let Some((number, chunk, bytes)) = take(reader) {
                     let finished = work_on(&chunk, bytes, mapping, &mut work);
                     if !hand_in(writer, turn, number, finished, room, &|records, bytes| {
@@ -419,6 +425,18 @@ fn run(
     }
     writer.sink.finish()?;
     Ok(writer.summary)
+}
+
+/// Wakes the others when a worker panics: its chunk never comes, and they would wait for it for ever.
+struct Guard<'a>(&'a Mutex<Writer>, &'a Condvar);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(self.0).failed.get_or_insert(Error::engine("a worker thread panicked"));
+            self.1.notify_all();
+        }
+    }
 }
 
 /// A worker that panicked has a bug; the others end in order, and the panic is passed on by the scope.
@@ -539,5 +557,35 @@ impl Writer {
         }
         let counters = serde_json::to_value(&self.summary).map_err(|error| Error::data(error.to_string()))?;
         self.sink.commit(&Progress { records: finished.records, input: finished.input, counters })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_does_not_leave_the_others_waiting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let input = folder.path().join("in.jsonl");
+        let line =
+            |n| format!("{{\"id\": {n}, \"problem\": \"p\", \"teacher\": \"t\", \"students\": [\"s\"]}}\n");
+        std::fs::write(&input, (0..3000).map(line).collect::<String>()).expect("written");
+        let output = Some(folder.path().join("out.jsonl"));
+        let config = RunConfig { input: vec![input], output, threads: 3, ..RunConfig::default() };
+        let worker = || -> Result<Worker> {
+            Ok(Box::new(|samples| {
+                assert!(samples.iter().all(|sample| sample.id != "70"), "a bug");
+                samples.iter().map(|_| Ok(Output::Scored(Vec::new()))).collect()
+            }))
+        };
+        let mapping = config.mapping().expect("a preset");
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            run(&config, mapping, "f", &worker, &|_| {})
+        }));
+        assert!(ended.is_err(), "the panic is passed on");
+        // What was written before is taken up by the next run.
+        let (_, progress) = Sink::open(&folder.path().join("out.jsonl"), "f", false).expect("opened");
+        assert_eq!(progress.expect("the first chunk").records, CHUNK_RECORDS as u64);
     }
 }

@@ -54,6 +54,10 @@ fn find_scored(args: &ExplainArgs) -> Result<Vec<Scored>> {
             continue;
         }
         if let Some(error) = record.get("error").and_then(Value::as_str) {
+            if !found.is_empty() {
+                // The same id again, right behind.
+                break;
+            }
             return Err(Error::data(format!("{:?} was not scored: {error}", args.id)));
         }
         found.push(serde_json::from_value(record).map_err(|error| Error::data(error.to_string()))?);

@@ -12,7 +12,7 @@ mod validate;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use rlkd::{Error, Result};
+use rlkd::Result;
 
 use args::{Cli, Command};
 
@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if rlkd::dataset::is_closed_pipe(&error) => ExitCode::from(ALL_SCORED),
         Err(error) => {
-            anstream::eprintln!("{}error:{} {error}", show::BAD.render(), show::BAD.render_reset());
+            show::say(&format!("{}error:{} {error}\n", show::BAD.render(), show::BAD.render_reset()));
             ExitCode::from(FAILED)
         }
     }
@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
 /// What a command ends with.
 type Done = Result<u8>;
 
-/// An error in what was typed that clap cannot see.
-fn usage(message: impl Into<String>) -> Error {
-    Error::config(message)
+/// Ends the program as clap does, for an error in what was typed that clap cannot see.
+fn usage(message: &str) -> ! {
+    Cli::command().error(clap::error::ErrorKind::ValueValidation, message).exit()
 }

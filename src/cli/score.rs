@@ -28,7 +28,7 @@ pub fn score(args: &ScoreArgs) -> Done {
     bar.clear();
     let summary = summary?;
     if !args.io.quiet {
-        eprint!("{}", in_words(&summary, &config));
+        show::say(&in_words(&summary, &config));
     }
     Ok(if summary.is_complete() { ALL_SCORED } else { SOME_SKIPPED })
 }
@@ -41,13 +41,13 @@ pub fn decompose(args: &DecomposeArgs) -> Done {
     bar.clear();
     let summary = summary?;
     if !args.io.quiet {
-        eprint!(
+        show::say(&format!(
             "{} records, {} traces, {} bad records\n{}",
             summary.records,
             summary.students,
             summary.errors,
             errors(&summary)
-        );
+        ));
     }
     Ok(if summary.errors == 0 { ALL_SCORED } else { SOME_SKIPPED })
 }
@@ -68,7 +68,7 @@ fn io_config(args: &IoArgs) -> Result<Option<RunConfig>> {
         config.input.clone_from(&args.input);
     }
     if config.input.is_empty() {
-        return Err(usage("nothing to read: name a file, or - for standard input; see `rlkd score --help`"));
+        usage("nothing to read: name a file, or - for standard input; see `rlkd score --help`");
     }
     if args.output.is_some() {
         config.output.clone_from(&args.output);
@@ -82,7 +82,7 @@ fn io_config(args: &IoArgs) -> Result<Option<RunConfig>> {
     set(&mut config.max_line_mib, args.max_line_mib);
     config.restart |= args.restart;
     config.allow_duplicates |= args.allow_duplicates;
-    for (ours, theirs) in pairs("--map", &args.map)? {
+    for (ours, theirs) in pairs("--map", &args.map) {
         config.map.insert(ours, theirs);
     }
     Ok(Some(config))
@@ -101,10 +101,10 @@ pub fn rule_config(args: &RuleArgs, config: &mut RunConfig) -> Result<()> {
     }
     if !args.weights.is_empty() {
         config.weights.clear();
-        for (name, weight) in pairs("--weights", &args.weights)? {
-            let value = weight
-                .parse()
-                .map_err(|_| usage(format!("--weights {name}={weight}: {weight:?} is no number")))?;
+        for (name, weight) in pairs("--weights", &args.weights) {
+            let Ok(value) = weight.parse() else {
+                usage(&format!("--weights {name}={weight}: {weight:?} is no number"))
+            };
             config.weights.insert(name, value);
         }
     }
@@ -122,12 +122,12 @@ fn named<T: DeserializeOwned>(name: &str) -> Result<T> {
     serde_json::from_value(name.into()).map_err(|error| Error::config(error.to_string()))
 }
 
-fn pairs(option: &str, given: &[String]) -> Result<Vec<(String, String)>> {
+fn pairs(option: &str, given: &[String]) -> Vec<(String, String)> {
     let split = |pair: &String| match pair.split_once('=') {
         Some((left, right)) if !left.is_empty() && !right.is_empty() => {
-            Ok((left.trim().into(), right.trim().into()))
+            (left.trim().into(), right.trim().into())
         }
-        _ => Err(usage(format!("{option} {pair}: write it as name=value"))),
+        _ => usage(&format!("{option} {pair}: write it as name=value")),
     };
     given.iter().map(split).collect()
 }

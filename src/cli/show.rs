@@ -18,6 +18,12 @@ pub fn print(bytes: &[u8]) -> Result<()> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Error::io("write", Path::new("-"), error))
 }
 
+/// Writes to standard error, without colour where that is no terminal. That nobody reads it is no reason to fail.
+pub fn say(text: &str) {
+    let mut err = anstream::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
 /// Columns of the terminal; 100 where there is none.
 pub fn width() -> usize {
     terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))

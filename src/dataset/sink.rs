@@ -252,6 +252,10 @@ impl Files {
         }
         let Ok(header) = serde_json::from_slice::<Header>(&line) else { return Ok(None) };
         if header.journal != JOURNAL || header.fingerprint != fingerprint {
+            // A run that kept no result has nothing that could be lost.
+            if header.journal == JOURNAL && !next(&mut line).map_err(journal_failed)? {
+                return Ok(None);
+            }
             return Err(Error::config(format!(
                 "an interrupted run with other settings left {} behind; run it again with the settings it had \
                  to finish it, or use --restart to throw it away",

@@ -1,0 +1,64 @@
+//! Final answers: what is found lies in the text, takes bounded time, and compares as an equality should.
+
+use std::time::{Duration, Instant};
+
+use rlkd::answer::{
+    Check, Comparison, Extracted, Options, check, compare, extract, extract_gold, extract_with, of_completion,
+};
+
+/// The text up to the first NUL is a gold answer, the rest a completion.
+fn holds(input: &str) {
+    let (gold, completion) = input.split_once('\0').unwrap_or(("7", input));
+    for text in [gold, completion] {
+        let strict = Options { last_number: false };
+        let found =
+            [extract(text), extract_with(text, strict), extract_gold(text), of_completion(text, strict)];
+        for found in found.into_iter().flatten() {
+            stands_in(text, &found);
+            equality(gold, found.text);
+        }
+        // The strict way finds nothing that the lenient one does not.
+        assert!(extract_with(text, strict).is_none_or(|found| Some(found) == extract(text)));
+        assert_eq!(extract_gold(text).is_none(), text.trim().is_empty());
+    }
+    equality(gold, completion);
+    let outcome = check(gold, completion).outcome();
+    assert!(outcome.value().is_none_or(|value| value == 0.0 || value == 1.0));
+}
+
+fn stands_in(text: &str, found: &Extracted<'_>) {
+    let (start, end) = (found.span.start as usize, found.span.end as usize);
+    assert!(text.is_char_boundary(start) && text.is_char_boundary(end));
+    assert_eq!(&text[start..end], found.text);
+    assert!(!found.text.is_empty() && found.text.trim() == found.text);
+}
+
+fn equality(a: &str, b: &str) {
+    let is_read = |text| !matches!(compare(text, "1"), Comparison::UnparsableGold(_));
+    if is_read(a) {
+        assert_eq!(compare(a, a), Comparison::Equal, "{a:?}");
+    }
+    if is_read(a) && is_read(b) {
+        assert_eq!(compare(a, b), compare(b, a), "{a:?} {b:?}");
+    }
+}
+
+/// A text of 64 KiB made of the input over and over takes well under a second, as anything linear does, and
+/// nothing that is quadratic.
+fn is_fast(input: &str) {
+    let long = input.repeat((1 << 16) / input.len().max(1));
+    let start = Instant::now();
+    let verdict = check(&long, &long);
+    let taken = start.elapsed();
+    assert!(taken < Duration::from_secs(2), "{taken:?} for {input:?}, {verdict:?}");
+    assert!(!matches!(verdict, Check::NoAnswer) || extract(&long).is_none());
+}
+
+/// Checks one input; panics where something does not hold.
+pub fn check_all(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    holds(&text);
+    if data.len() % 64 == 1 {
+        is_fast(&text);
+    }
+}
