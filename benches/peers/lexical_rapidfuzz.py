@@ -1,170 +1,238 @@
 #!/usr/bin/env python3
-"""The peer for lexical judging: a plain Python loop over rapidfuzz.
+"""The peer for lexical judging: a plain Python loop over rapidfuzz that computes the judge's features.
 
-Reads pairs of steps, computes the features of a lexical judge for each pair, and prints how many pairs
-a second it makes. With --out it writes the values, so that they can be compared with ours before anything
-is timed: agree first, then time.
+    cargo bench --bench lexical                      # with RLKD_FEATURES=features.jsonl set
+    python lexical_rapidfuzz.py matcher_pairs.jsonl --model ../../models/lexical.json --check features.jsonl
 
-Pairs, one JSON object a line: {"q1", "a1", "q2", "a2"} (question and answer of two steps). --convert turns
-a file with gold_q, gold_a, other_q, other_a into that form.
-
-Features of a pair, all in [0, 1]:
-  ratio           rapidfuzz.fuzz.ratio of the questions / 100
-  token_set       rapidfuzz.fuzz.token_set_ratio of the questions / 100
-  question_words  idf-weighted overlap of the questions' words: idf of the common words over idf of all words
-  operands        overlap of the numbers in the answers with the result masked: |common| / |all| as multisets
-  answer_words    idf-weighted overlap of the answers' words
-
-What is timed is the loop over the pairs, from strings to five numbers. Reading files is not timed.
+It computes the twelve features of src/judge/features.rs for each pair, results masked, from strings to numbers. With
+--check it first compares its values with ours and says for how many pairs all agree; only then it times the loop:
+plain (every pair by itself) and memoised (each distinct step is read once, as the judge does). Reading files is not
+timed. Medians of --repeats passes.
 """
 
 import argparse
+import functools
 import json
-import math
 import platform
 import re
 import statistics
 import sys
 import time
-from collections import Counter
 
 import rapidfuzz
 from rapidfuzz import fuzz
 
-FEATURES = ("ratio", "token_set", "question_words", "operands", "answer_words")
-WORD = re.compile(r"[a-z]+")
-NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+")
-# GSM8K marks calculations as <<48/2=24>>; they repeat what stands beside them.
-MARK = re.compile(r"<<[^<>]*>>")
+WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['’])*")
+TOKEN = re.compile(
+    r"(?P<word>[A-Za-z]+)[0-9]*"
+    r"|(?P<number>[0-9]{1,3}(?:(?:,|\{,\}|\\,)[0-9]{3}(?![0-9]))+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|(?<![0-9])\.[0-9]+)"
+)
+LIST_MARK = re.compile(r"[.)][ \t*]")
+MARKS_ONLY = re.compile(r"[ \t*#-]*")
+LABELS = {"step", "steps", "part", "question", "case", "method", "approach", "option"}
+NUMBER_WORDS = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
+    "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "hundred": 100, "twice": 2,
+    "double": 2, "doubled": 2, "half": 2, "thrice": 3, "triple": 3, "quarter": 4, "dozen": 12,
+}
+SIGNS = {"+": 1, "−": 2, "–": 2, "*": 4, "×": 4, "·": 4, "/": 8, "÷": 8}
+FILLERS = ("approximately", "about", "only", "exactly", "simply", "just", "now", "indeed", "also", "a total of")
+
+
+def stem(word):
+    word = word.rstrip("'’")
+    if word.endswith(("'s", "’s")):
+        word = word[:-2]
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word.encode()) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
 
 
 def words(text):
-    """The set of lower-case words of a text."""
-    return set(WORD.findall(text.lower()))
+    found = set()
+    for match in WORD.finditer(text):
+        if match.start() and text[match.start() - 1] == "\\":
+            continue
+        word = stem(match.group().lower())
+        if word:
+            found.add(word)
+    return found
+
+
+def same(a, b):
+    return abs(a - b) <= 1e-6 * max(abs(a), abs(b), 1.0)
 
 
 def numbers(text):
-    """The numbers of a text in order, as floats."""
-    return [float(number.replace(",", "")) for number in NUMBER.findall(MARK.sub("", text))]
+    """(value, start) of each number."""
+    found, label, end = [], False, 0
+    for match in TOKEN.finditer(text):
+        if any(c not in " *#\t" for c in text[end:match.start()]):
+            label = False
+        end = match.end()
+        if match["word"]:
+            word = match["word"].lower()
+            if word in NUMBER_WORDS and not (match.start() and text[match.start() - 1] == "\\"):
+                found.append((float(NUMBER_WORDS[word]), match.start()))
+            label = word in LABELS
+            continue
+        mark = False
+        if match.end() - match.start() <= 2 and LIST_MARK.match(text, match.end()):
+            line = text.rfind("\n", 0, match.start()) + 1
+            mark = MARKS_ONLY.fullmatch(text, line, match.start()) is not None
+        if not mark and not label:
+            digits = re.sub(r",|\{,\}|\\,", "", match["number"])
+            found.append((float(digits), match.start()))
+        label = False
+    return found
 
 
-def operands(answer):
-    """The numbers of an answer as a multiset, without the result: every occurrence of the last number is masked."""
+def trim_marks(text):
+    while True:
+        cut = text.rstrip().rstrip("$€£*({[~:\\ \t\n\r")
+        for box in ("\\boxed", "boxed"):
+            if cut.endswith(box):
+                cut = cut[: -len(box)]
+                break
+        for word in FILLERS:
+            if cut.lower().endswith(word) and not cut[: -len(word)][-1:].isalnum():
+                cut = cut[: -len(word)]
+                break
+        if len(cut) == len(text):
+            return text
+        text = cut
+
+
+def operations(text, found):
+    mask = 0
+    for _, start in found:
+        before = trim_marks(text[:start])
+        last, rest = before[-1:], before[:-1]
+        if last == "-":
+            trimmed = rest.rstrip()
+            if len(trimmed) < len(rest) or trimmed[-1:].isdigit() or trimmed[-1:] in tuple(")}%$"):
+                mask |= 2
+        elif last in ("x", "X"):
+            if rest[-1:].isspace() or rest[-1:].isdigit() or rest.endswith(")"):
+                mask |= 4
+        elif last in SIGNS:
+            mask |= SIGNS[last]
+        elif before.endswith(("\\times", "\\cdot")):
+            mask |= 4
+        elif before.endswith("\\div"):
+            mask |= 8
+        gap = len(text[:start]) - len(text[:start].rstrip(" $(\\"))
+        star = start - gap - 1
+        if star >= 0 and text[star] == "*":
+            previous = text[star - 1 : star] if star else ""
+            if gap > 0 or (previous and (previous.isalnum() or previous in ")}%")):
+                mask |= 4
+    return mask | (8 if "\\frac" in text else 0)
+
+
+def distinct(values):
+    kept = []
+    for value in sorted(values):
+        if not kept or not same(kept[-1], value):
+            kept.append(value)
+    return kept
+
+
+def read(question, answer, result):
+    """Everything that is read of one step."""
+    in_question, in_answer = words(question), words(answer)
     found = numbers(answer)
-    return Counter(number for number in found if number != found[-1])
+    values = [value for value, _ in found]
+    if len(distinct(values)) <= 1:
+        values += [value for value, _ in numbers(question)]
+    if result is not None:
+        values = [value for value in values if not same(value, result)]
+    return question.strip(), in_question, in_answer, in_question | in_answer, distinct(values), operations(answer, found)
 
 
-def weighted_overlap(first, second, idf, unknown):
-    """Summed idf of the common words over summed idf of all words; 0 when there are none.
-
-    fsum, because sets have no fixed order and the value must not depend on it.
-    """
-    total = math.fsum(idf.get(word, unknown) for word in first | second)
-    return math.fsum(idf.get(word, unknown) for word in first & second) / total if total else 0.0
+def weight(bag, idf, unknown):
+    return sum(idf.get(word, unknown) for word in bag)
 
 
-def multiset_overlap(first, second):
-    """Size of the intersection over size of the union; 0 when both are empty."""
-    union = (first | second).total()
-    return (first & second).total() / union if union else 0.0
+def overlap(a, b, idf, unknown):
+    total = weight(a | b, idf, unknown)
+    return weight(a & b, idf, unknown) / total if total > 0 else 0.0
 
 
-def features(q1, a1, q2, a2, idf, unknown):
-    """The five features of a pair, in the order of FEATURES."""
+def compare(left, right, idf, unknown):
+    """The features of a pair, in the order of src/judge/features.rs."""
+    question1, q1, a1, s1, operands1, mask1 = left
+    question2, q2, a2, s2, operands2, mask2 = right
+    asked = bool(q1) and bool(q2)
+    shared = sum(any(same(x, y) for y in operands2) for x in operands1)
+    either = len(operands1) + len(operands2) - shared
+    coverage = weight(s1, idf, unknown)
     return (
-        fuzz.ratio(q1, q2) / 100.0,
-        fuzz.token_set_ratio(q1, q2) / 100.0,
-        weighted_overlap(words(q1), words(q2), idf, unknown),
-        multiset_overlap(operands(a1), operands(a2)),
-        weighted_overlap(words(a1), words(a2), idf, unknown),
+        fuzz.ratio(question1, question2) / 100.0 if asked else 0.0,
+        overlap(q1, q2, idf, unknown) if asked else 0.0,
+        float(not asked),
+        overlap(s1, s2, idf, unknown),
+        weight(s1 & s2, idf, unknown) / coverage if coverage > 0 else 0.0,
+        overlap(a1, a2, idf, unknown),
+        shared / either if either else 0.0,
+        float(shared > 0 and shared == len(operands1) == len(operands2)),
+        float(shared > 0 and shared in (len(operands1), len(operands2))),
+        float(not operands1 and not operands2),
+        float(bool(operands1) != bool(operands2)),
+        (mask1 & mask2).bit_count() / (mask1 | mask2).bit_count() if mask1 | mask2 else 0.5,
     )
 
 
-def read_pairs(path, convert, limit):
-    """The pairs of a JSONL file as tuples (q1, a1, q2, a2)."""
-    keys = ("gold_q", "gold_a", "other_q", "other_a") if convert else ("q1", "a1", "q2", "a2")
-    pairs = []
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if limit is not None and len(pairs) == limit:
-                break
-            if not line.strip():
-                continue
-            record = json.loads(line)
-            missing = [key for key in keys if key not in record]
-            if missing:
-                hint = "" if convert else " (a file with gold_q, gold_a, … needs --convert)"
-                sys.exit(f"{path}:{number}: no {', '.join(missing)}{hint}")
-            pairs.append(tuple(record[key] for key in keys))
-    if not pairs:
-        sys.exit(f"{path}: no pairs in it")
-    return pairs
-
-
-def make_idf(pairs):
-    """Inverse document frequency over all questions and answers: ln((1 + n) / (1 + df)) + 1, as a table."""
-    texts = [words(text) for pair in pairs for text in pair]
-    counts = Counter(word for text in texts for word in text)
-    return {word: math.log((1 + len(texts)) / (1 + count)) + 1 for word, count in sorted(counts.items())}
+def timed(repeats, work):
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", help="JSONL file of pairs")
-    parser.add_argument("--convert", action="store_true", help="read gold_q, gold_a, other_q, other_a")
-    parser.add_argument("--idf", help="JSON object word -> idf; without it the table is made from the pairs")
-    parser.add_argument("--write-idf", metavar="FILE", help="write the table that is used, so that both sides share it")
-    parser.add_argument("--out", metavar="FILE", help="write the feature values, one object for each pair")
-    parser.add_argument("--repeats", type=int, default=5, help="timed passes over all pairs (default 5)")
-    parser.add_argument("--limit", type=int, help="only the first so many pairs")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a line")
-    options = parser.parse_args()
+    parser.add_argument("pairs", help="gold_q, gold_a, gold_value, other_q, other_a, other_value a line")
+    parser.add_argument("--model", required=True, help="models/lexical.json: the weights of words")
+    parser.add_argument("--check", help="our features, written by the bench with RLKD_FEATURES")
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    with open(arguments.model, encoding="utf-8") as file:
+        model = json.load(file)
+    idf, unknown = model["words"], model["unknown_word"]
+    with open(arguments.pairs, encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    pairs = [
+        ((r["gold_q"], r["gold_a"], r["gold_value"]), (r["other_q"], r["other_a"], r["other_value"])) for r in rows
+    ]
+    if arguments.check:
+        with open(arguments.check, encoding="utf-8") as file:
+            ours = [json.loads(line) for line in file]
+        theirs = [compare(read(*a), read(*b), idf, unknown) for a, b in pairs]
+        agree = [all(abs(x - y) < 1e-4 for x, y in zip(o, t)) for o, t in zip(ours, theirs, strict=True)]
+        print(f"all 12 features agree to 1e-4 on {sum(agree)} of {len(pairs)} pairs")
+        for column in range(12):
+            worst = sum(abs(o[column] - t[column]) >= 1e-4 for o, t in zip(ours, theirs))
+            if worst:
+                print(f"  feature {column}: {worst} pairs differ")
 
-    pairs = read_pairs(options.pairs, options.convert, options.limit)
-    if options.idf:
-        with open(options.idf, encoding="utf-8") as file:
-            idf = json.load(file)
-    else:
-        idf = make_idf(pairs)
-    # A word that the table does not know weighs as much as the rarest one that it knows.
-    unknown = max(idf.values(), default=1.0)
-    if options.write_idf:
-        with open(options.write_idf, "w", encoding="utf-8") as file:
-            json.dump(idf, file, ensure_ascii=False, sort_keys=True)
+    def plain():
+        for a, b in pairs:
+            compare(read(*a), read(*b), idf, unknown)
 
-    if options.out:
-        with open(options.out, "w", encoding="utf-8") as file:
-            for pair in pairs:
-                values = features(*pair, idf, unknown)
-                file.write(json.dumps(dict(zip(FEATURES, values))) + "\n")
+    def memoised():
+        cached = functools.cache(read)
+        for a, b in pairs:
+            compare(cached(*a), cached(*b), idf, unknown)
 
-    rates = []
-    for _ in range(options.repeats):
-        checksum = 0.0
-        begun = time.perf_counter()
-        for q1, a1, q2, a2 in pairs:
-            checksum += sum(features(q1, a1, q2, a2, idf, unknown))
-        rates.append(len(pairs) / (time.perf_counter() - begun))
-
-    result = {
-        "pairs": len(pairs),
-        "pairs_per_second": round(statistics.median(rates), 1) if rates else None,
-        "slowest": round(min(rates), 1) if rates else None,
-        "fastest": round(max(rates), 1) if rates else None,
-        "repeats": options.repeats,
-        "checksum": checksum if rates else None,
-        "python": platform.python_version(),
-        "rapidfuzz": rapidfuzz.__version__,
-    }
-    if options.json:
-        print(json.dumps(result))
-    elif rates:
-        print(
-            f"{result['pairs_per_second']:,.0f} pairs/s, median of {options.repeats} passes over {len(pairs):,} pairs "
-            f"({result['slowest']:,.0f} to {result['fastest']:,.0f}); rapidfuzz {rapidfuzz.__version__}, "
-            f"Python {platform.python_version()}"
-        )
+    print(f"Python {platform.python_version()}, rapidfuzz {rapidfuzz.__version__}, {platform.machine()}")
+    for name, work in (("plain", plain), ("memoised", memoised)):
+        seconds = timed(arguments.repeats, work)
+        print(f"{name}: {len(pairs) / seconds:,.0f} pairs/s, {1e6 * seconds / len(pairs):.2f} µs a pair")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -306,14 +306,18 @@ fn reasoning(text: &str) -> Span {
 
 /// One step: the sentences since the last one, and those of them that hold the answer.
 fn step_of(before: &[Sentence], answer: &[Sentence], kind: StepKind) -> Step {
-    let start = answer.first().map_or(0, |first| first.span.start);
     // The sub-problem stands in the sentences just before.
     let (meta, sub_problem) = before.split_at(before.len().saturating_sub(QUESTION_SENTENCES));
-    let sub_problem = cover(sub_problem, start);
-    Step { meta: cover(meta, sub_problem.start), sub_problem, answer: cover(answer, start), kind }
+    parts(meta, sub_problem, answer, kind)
 }
 
-/// From the first sentence to the last; an empty span at `otherwise`, where the next part begins, if there are none.
+/// A step of three runs of sentences; an absent one has its place where the next one begins.
+fn parts(meta: &[Sentence], sub_problem: &[Sentence], answer: &[Sentence], kind: StepKind) -> Step {
+    let answer = cover(answer, 0);
+    let sub_problem = cover(sub_problem, answer.start);
+    Step { meta: cover(meta, sub_problem.start), sub_problem, answer, kind }
+}
+
 fn cover(sentences: &[Sentence], otherwise: u32) -> Span {
     match (sentences.first(), sentences.last()) {
         (Some(first), Some(last)) => first.span.cover(last.span),
@@ -354,11 +358,10 @@ fn by_paragraph(text: &str, sentences: &[Sentence]) -> Vec<Step> {
 
 /// A step without a calculation: a planning sentence is the meta-reasoning, the last one the answer.
 fn text_step(text: &str, sentences: &[Sentence], kind: StepKind) -> Step {
-    let Some((answer, before)) = sentences.split_last() else { return Step::default() };
+    let (before, answer) = sentences.split_at(sentences.len().saturating_sub(1));
     let plans = before.first().is_some_and(|first| Signals::of(first.span.of(text)).has(Cue::Plan));
     let (meta, sub_problem) = before.split_at(usize::from(plans && before.len() > 1));
-    let sub_problem = cover(sub_problem, answer.span.start);
-    Step { meta: cover(meta, sub_problem.start), sub_problem, answer: answer.span, kind }
+    parts(meta, sub_problem, answer, kind)
 }
 
 impl Decomposer for Rules {

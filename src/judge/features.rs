@@ -55,20 +55,29 @@ struct Bag {
 }
 
 impl Bag {
-    fn clear(&mut self) {
+    /// Becomes the bag of the words of `text`.
+    fn fill(&mut self, text: &str, weights: &WordWeights, buffer: &mut String) {
         self.words.clear();
-    }
-
-    fn add(&mut self, text: &str, weights: &WordWeights, buffer: &mut String) {
         words::each_word(text, buffer, |word| {
             let hash = words::hash(word);
             self.words.push((hash, weights.of(hash)));
         });
-    }
-
-    fn close(&mut self) {
         self.words.sort_unstable_by_key(|&(hash, _)| hash);
         self.words.dedup_by_key(|&mut (hash, _)| hash);
+        self.weigh();
+    }
+
+    /// Becomes the union of two bags.
+    fn unite(&mut self, left: &Bag, right: &Bag) {
+        self.words.clear();
+        self.words.extend_from_slice(&left.words);
+        self.words.extend_from_slice(&right.words);
+        self.words.sort_unstable_by_key(|&(hash, _)| hash);
+        self.words.dedup_by_key(|&mut (hash, _)| hash);
+        self.weigh();
+    }
+
+    fn weigh(&mut self) {
         self.weight = self.words.iter().map(|&(_, weight)| weight).sum();
     }
 
@@ -119,17 +128,9 @@ impl StepText {
         self.question_text.clear();
         self.question_text.push_str(sub_problem.trim());
         self.question_pattern.set(&self.question_text);
-        for (bag, texts) in [
-            (&mut self.question, [sub_problem, ""]),
-            (&mut self.step, [sub_problem, answer]),
-            (&mut self.answer, [answer, ""]),
-        ] {
-            bag.clear();
-            for text in texts {
-                bag.add(text, weights, buffer);
-            }
-            bag.close();
-        }
+        self.question.fill(sub_problem, weights, buffer);
+        self.answer.fill(answer, weights, buffer);
+        self.step.unite(&self.question, &self.answer);
         self.calculation.read(answer);
         if !self.calculation.computed && self.calculation.operands.is_empty() {
             // "80 sheep." alone: what it was computed from may stand in the question.
