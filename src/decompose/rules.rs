@@ -149,8 +149,7 @@ impl Rules {
         self.sentences.clear();
         sentences::split(text, reasoning(text), &mut self.sentences);
         let mut sentences = std::mem::take(&mut self.sentences);
-        self.cut_at_results(text, &mut sentences);
-        let computed = self.count_calculations(text, &sentences);
+        let computed = self.cut_at_results(text, &mut sentences);
         let steps = if computed > 0 && text.len() / computed <= BYTES_PER_CALCULATION {
             self.by_calculation(text, &sentences)
         } else {
@@ -163,12 +162,15 @@ impl Rules {
     }
 
     /// Cuts sentences that compute several things in a row ("20*3 is 60, and 8*3 is 24") after each result.
-    fn cut_at_results(&mut self, text: &str, sentences: &mut Vec<Sentence>) {
+    /// Returns how many results are computed.
+    fn cut_at_results(&mut self, text: &str, sentences: &mut Vec<Sentence>) -> usize {
+        let mut computed = 0;
         let whole = std::mem::take(sentences);
         for sentence in whole {
             let content = sentence.span.of(text);
             self.calculation.read(content);
             let results = self.calculation.stated.iter().filter(|stated| stated.computed);
+            computed += results.clone().count();
             let ends = results.map(|stated| stated.number.span.end as usize);
             let mut rest = sentence.span;
             let mut push = |span: Span| {
@@ -191,16 +193,7 @@ impl Rules {
             }
             push(rest);
         }
-    }
-
-    fn count_calculations(&mut self, text: &str, sentences: &[Sentence]) -> usize {
-        sentences
-            .iter()
-            .filter(|sentence| {
-                self.calculation.read(sentence.span.of(text));
-                self.calculation.computed
-            })
-            .count()
+        computed
     }
 
     fn by_calculation(&mut self, text: &str, sentences: &[Sentence]) -> Vec<Step> {
