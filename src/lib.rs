@@ -1,4 +1,29 @@
-//! rlkd scores reasoning traces by their structure.
+//! rlkd scores reasoning traces by their *structure*: does a student choose the same sub-problems as its teacher, in
+//! the same order, and solve them the same way?
+//!
+//! The way of one datum: [`dataset`] reads a [`trace::Sample`]; a [`decompose::Decomposer`] turns its traces into
+//! steps; [`align`] plans questions, a [`judge::Judge`] answers them, and [`align`] folds the verdicts; [`reward`]
+//! adds the other rewards and mixes them. [`score::Scorer`] does all of that for a sample, [`run`] for a data set.
+//!
+//! ```
+//! use rlkd::score::{Scorer, Settings};
+//! use rlkd::trace::{Sample, Trace};
+//!
+//! let sample = Sample {
+//!     problem: "Tickets cost 12 dollars, 3 dollars less on Mondays. What do 5 tickets cost on a Monday?".into(),
+//!     teachers: vec![Trace::new("On Mondays a ticket costs 12 - 3 = 9 dollars. So 5 tickets cost 5 * 9 = 45 dollars.")],
+//!     students: vec![
+//!         Trace::new("A Monday ticket is 12 - 3 = 9 dollars. Five of them: 9 * 5 = 45 dollars."),
+//!         Trace::new("5 tickets cost 5 * 12 = 60 dollars."),
+//!     ],
+//!     answer: Some("45".into()),
+//!     ..Sample::default()
+//! };
+//! let scored = Scorer::new(&Settings::default())?.score(&sample)?;
+//! assert_eq!(scored[0].parts["structure"].value, Some(1.0));
+//! assert!(scored[1].parts["structure"].value < Some(0.5));
+//! # Ok::<(), rlkd::Error>(())
+//! ```
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
