@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::align::{Mode, Options};
 use crate::dataset::{self, Chunk, Mapping, Progress, SeenIds, Sink, Source};
 use crate::decompose::{Decomposer, Job};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::reward::mix::{MixConfig, Scaling};
 use crate::score::{Detail, Scored, Scorer, Settings};
 use crate::tally::Row;
@@ -142,7 +142,7 @@ pub struct Summary {
     pub skipped: u64,
     /// Means by place of the student in its sample; places from [`PLACES`] on are counted together.
     pub by_place: BTreeMap<usize, Row>,
-    /// How often each reason for a skip was given; the commonest are kept.
+    /// How often each reason for a skip was given: the first [`KEPT_REASONS`] distinct ones.
     pub reasons: BTreeMap<String, u64>,
     /// The first errors, in words.
     pub first_errors: Vec<String>,
@@ -154,6 +154,8 @@ pub const PLACES: usize = 8;
 const KEPT_WORDS: usize = 5;
 /// Distinct reasons that are counted apart.
 const KEPT_REASONS: usize = 50;
+/// Characters of a reason that are kept.
+const MOST_REASON: usize = 160;
 
 impl Summary {
     /// Whether every reward of every student was given.
@@ -171,6 +173,7 @@ impl Summary {
         for (name, part) in record.parts.iter().filter(|(_, part)| part.value.is_none()) {
             skipped = true;
             let why = part.skipped.as_ref().map_or("no reason given", |why| why.0.as_str());
+            let why: String = why.chars().take(MOST_REASON).collect();
             let reason = format!("{name}: {why}");
             if self.reasons.len() < KEPT_REASONS || self.reasons.contains_key(&reason) {
                 *self.reasons.entry(reason).or_default() += 1;
@@ -299,7 +302,9 @@ pub fn score(config: &RunConfig, watch: &(dyn Fn(Watch) + Sync)) -> Result<Summa
 /// As [`score`].
 pub fn decompose(config: &RunConfig, watch: &(dyn Fn(Watch) + Sync)) -> Result<Summary> {
     let settings = config.settings();
-    let fingerprint = format!("decompose {} {}", settings.decomposer()?.id(), io_fingerprint(config)?);
+    let version = env!("CARGO_PKG_VERSION");
+    let fingerprint =
+        format!("decompose {version} {} {}", settings.decomposer()?.id(), io_fingerprint(config)?);
     let worker = || -> Result<Worker> {
         let mut decomposer = settings.decomposer()?;
         Ok(Box::new(move |samples| {
@@ -384,6 +389,14 @@ fn run(
     // Before the output is touched: options that do not go together leave nothing behind.
     let workers: Vec<Worker> = (0..threads).map(|_| worker()).collect::<Result<_>>()?;
     let out = config.output.clone().unwrap_or_else(|| PathBuf::from("-"));
+    if let Ok(target) = out.canonicalize()
+        && config
+            .input
+            .iter()
+            .any(|input| input.canonicalize().is_ok_and(|input| input == target && input.is_file()))
+    {
+        return Err(Error::config("the output is one of the inputs: name another file").at(Place::file(&out)));
+    }
     let (sink, progress) = Sink::open(&out, fingerprint, config.restart)?;
     let mut seen = (!config.allow_duplicates).then(SeenIds::new);
     let mut summary = Summary::default();
@@ -394,7 +407,10 @@ fn run(
                 let _ = seen.check(&sample.id, &raw.place);
             }
         })?;
-        summary = serde_json::from_value(progress.counters.clone()).unwrap_or_default();
+        summary = serde_json::from_value(progress.counters.clone()).map_err(|error| {
+            Error::data(format!("the journal's counters cannot be read ({error}); use --restart"))
+                .at(Place::file(&out))
+        })?;
     }
     let reader = Mutex::new(Reader { source, chunks: 0, ended: None });
     let writer = Mutex::new(Writer { sink, seen, next: 0, waiting: BTreeMap::new(), summary, failed: None });
@@ -544,6 +560,8 @@ impl Writer {
                         Output::Decomposed(records) => self.summary.students += records.len() as u64,
                     }
                 }
+                // The store failed, not the record: what was written stays, and the same command goes on.
+                Err(error) if error.kind() == ErrorKind::Store => return Err(error),
                 Err(error) => {
                     let place = error.place().unwrap_or(&done.place);
                     let (file, line) = (place.file.clone(), place.line);

@@ -26,7 +26,7 @@ use crate::align::{Aligner, Alignment, Mode, Next, Options};
 use crate::config;
 use crate::decompose::recorded::{Recorded, Store};
 use crate::decompose::{DECOMPOSERS, Decomposer, Job};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::judge::{JUDGES, Judge, Round, Verdict};
 use crate::reward::mix::{Mix, MixConfig, Mixed};
 use crate::reward::{Group, Structure};
@@ -174,6 +174,9 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Cl
     Error::config(format!("unknown {what} {name:?}; {hint}"))
 }
 
+/// Questions that are in flight at once, but for a single pair that has more; each takes some 20 bytes.
+const MOST_QUESTIONS: usize = 1 << 20;
+
 /// Scores samples. Owns its scratch memory; one per thread.
 pub struct Scorer {
     mix: Mix,
@@ -233,10 +236,18 @@ impl Scorer {
     /// Scores samples together, so that a model behind the decomposer or the judge sees large batches. One
     /// result per sample, in order; the same as [`Self::score`] gives one by one.
     pub fn score_batch(&mut self, samples: &[&Sample]) -> Vec<Result<Vec<Scored>>> {
-        let steps = if self.aligns { self.decompose(samples) } else { Vec::new() };
+        let again =
+            |error: &Error| samples.iter().map(|_| Err(Error::new(error.kind(), error.message()))).collect();
+        let steps = if self.aligns { self.decompose(samples) } else { Ok(Vec::new()) };
+        let steps = match steps {
+            Ok(steps) => steps,
+            Err(error) => return again(&error),
+        };
         let aligned = match self.align(samples, &steps) {
             Ok(aligned) => aligned,
-            Err(error) => return samples.iter().map(|_| Err(Error::engine(error.to_string()))).collect(),
+            // What one sample did wrong is not the others' fault.
+            Err(_) if samples.len() > 1 => return samples.iter().map(|sample| self.score(sample)).collect(),
+            Err(error) => return again(&error),
         };
         let mut aligned = aligned.into_iter();
         let score = |(index, sample): (usize, &&Sample)| {
@@ -249,19 +260,28 @@ impl Scorer {
     }
 
     /// Steps of every trace of every sample, in one batch.
-    fn decompose(&mut self, samples: &[&Sample]) -> Vec<Steps> {
+    ///
+    /// # Errors
+    /// The store failed: that says nothing about a trace, and must not look like a skip.
+    fn decompose(&mut self, samples: &[&Sample]) -> Result<Vec<Steps>> {
         let mut jobs = Vec::new();
         for sample in samples {
             let job = |trace| Job { problem: &sample.problem, domain: sample.domain, trace };
             jobs.extend(sample.teachers.iter().chain(&sample.students).map(job));
         }
-        let mut lists = self.decomposer.decompose(&jobs).into_iter();
+        let mut lists = self.decomposer.decompose(&jobs);
+        if let Some(at) =
+            lists.iter().position(|list| list.as_ref().is_err_and(|e| e.kind() == ErrorKind::Store))
+        {
+            return Err(lists.swap_remove(at).err().unwrap_or_else(|| Error::store("the store failed")));
+        }
+        let mut lists = lists.into_iter();
         let mut take =
             |traces: &[Trace]| -> Vec<_> { traces.iter().map(|_| readable(lists.next())).collect() };
-        samples
+        Ok(samples
             .iter()
             .map(|sample| Steps { teachers: take(&sample.teachers), students: take(&sample.students) })
-            .collect()
+            .collect())
     }
 
     /// For each sample and each student: the best alignment over the teachers, and which teacher it is with.
@@ -276,7 +296,28 @@ impl Scorer {
                 }));
             }
         }
-        let found = self.align_pairs(samples, steps, &pairings)?;
+        // A few large pairs fill the memory that thousands of small ones share.
+        let questions = |pairing: &Pairing| {
+            let Steps { teachers, students } = &steps[pairing.sample];
+            let size =
+                |list: &std::result::Result<StepList, Why>| list.as_ref().map_or(0, |list| list.steps.len());
+            size(&teachers[pairing.teacher]) * size(&students[pairing.student])
+        };
+        let mut found = Vec::with_capacity(pairings.len());
+        let mut rest = pairings.as_slice();
+        while !rest.is_empty() {
+            let mut sum = 0;
+            let fits = |pairing: &&Pairing| {
+                sum += questions(pairing);
+                sum <= MOST_QUESTIONS
+            };
+            let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            found.extend(self.align_pairs(samples, steps, now)?);
+            if now.iter().map(questions).sum::<usize>() > MOST_QUESTIONS / 4 {
+                self.pool.clear();
+            }
+            rest = later;
+        }
         let mut best: Vec<Vec<(Structure, usize)>> = steps
             .iter()
             .map(|s| vec![(Err(Why("there is no teacher trace".into())), 0); s.students.len()])

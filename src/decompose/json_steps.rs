@@ -6,6 +6,8 @@ use memchr::memmem;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use crate::trace::StepKind;
+
 /// What may stand for the parts of a step, in lower case with `_` for `-` and spaces.
 const KEYS: [&[&str]; 3] = [
     &["meta_reasoning", "meta", "think", "sub_think"],
@@ -19,8 +21,8 @@ const PLACES: usize = 4;
 
 /// The steps that were read.
 pub(super) struct Found {
-    /// Meta-reasoning, sub-problem and answer of each step.
-    pub(super) steps: Vec<[String; 3]>,
+    /// Meta-reasoning, sub-problem and answer of each step, and its kind.
+    pub(super) steps: Vec<([String; 3], StepKind)>,
     /// The JSON breaks off, or goes on with something else, after these steps.
     pub(super) broken: bool,
 }
@@ -35,6 +37,16 @@ pub(super) fn find(text: &str) -> Option<usize> {
         text[start..].starts_with(['[', '{']).then_some(start)
     });
     begins.take(PLACES).find(|&start| seems_steps(&text[start..]))
+}
+
+/// Whether what stands where [`find`] points is a step list even if nobody said so: a list of objects, or an object
+/// that begins with its `steps`, a thought or a sub-problem. `{"answer": 42}` in raw reasoning is none.
+pub(super) fn surely_steps(text: &str) -> bool {
+    let list = text.strip_prefix('[').map(str::trim_start);
+    let key = list.unwrap_or(text).strip_prefix('{').and_then(|object| object.trim_start().strip_prefix('"'));
+    let Some((key, _)) = key.and_then(|key| key.split_once('"')) else { return false };
+    let begins = part(key).is_some_and(|part| part < 2 || list.is_some()) || (key == LIST && list.is_none());
+    begins && read(text).is_some_and(|found| !found.steps.is_empty())
 }
 
 fn seems_steps(text: &str) -> bool {
@@ -69,7 +81,7 @@ pub(super) fn read(text: &str) -> Option<Found> {
 }
 
 /// Pushes each step as soon as it is read, so that those before an error are kept.
-struct Steps<'a>(&'a mut Vec<[String; 3]>);
+struct Steps<'a>(&'a mut Vec<([String; 3], StepKind)>);
 
 impl<'de> DeserializeSeed<'de> for Steps<'_> {
     type Value = ();
@@ -89,7 +101,7 @@ impl<'de> Visitor<'de> for Steps<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while let Some(step) = list.next_element::<Value>()? {
             let Value::Object(step) = step else { return Err(A::Error::custom("a step is an object")) };
-            let mut parts = <[String; 3]>::default();
+            let mut parts = <([String; 3], StepKind)>::default();
             for (key, value) in step {
                 keep(&mut parts, &key, value);
             }
@@ -99,7 +111,7 @@ impl<'de> Visitor<'de> for Steps<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        let mut parts = <[String; 3]>::default();
+        let mut parts = <([String; 3], StepKind)>::default();
         while let Some(key) = object.next_key::<String>()? {
             if key == LIST {
                 object.next_value_seed(Steps(self.0))?;
@@ -108,7 +120,7 @@ impl<'de> Visitor<'de> for Steps<'_> {
             }
         }
         // An object without a list is itself a step.
-        if self.0.is_empty() && parts.iter().any(|part| !part.is_empty()) {
+        if self.0.is_empty() && parts.0.iter().any(|part| !part.is_empty()) {
             self.0.push(parts);
         }
         Ok(())
@@ -116,7 +128,12 @@ impl<'de> Visitor<'de> for Steps<'_> {
 }
 
 /// Keeps a value under the part that its key names; the first of several stays.
-fn keep(parts: &mut [String; 3], key: &str, value: Value) {
+fn keep((parts, kind): &mut ([String; 3], StepKind), key: &str, value: Value) {
+    if key == "kind" {
+        // An unknown kind is progress, as if none was given.
+        *kind = serde_json::from_value(value).unwrap_or_default();
+        return;
+    }
     if let Some(part) = part(key)
         && parts[part].is_empty()
     {

@@ -90,6 +90,7 @@ impl Signals {
         let bytes = sentence.as_bytes();
         // Leading marks and interjections do not hide a cue: "- **Wait, no" and "Hmm, so" begin with one too.
         let body = LEAD_IN.find(sentence).map_or(0, |m| m.end());
+        let first = bytes.iter().position(u8::is_ascii_alphanumeric).unwrap_or(bytes.len());
         let mut signals = 0;
         for found in CUES.automaton.find_overlapping_iter(sentence) {
             let (cue, at_start) = CUES.classes[found.pattern().as_usize()];
@@ -97,8 +98,7 @@ impl Signals {
             let word = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
             let glued = start > 0 && word(start - 1) && word(start);
             let whole = !glued && !word(end);
-            let placed =
-                !at_start || start == body || bytes[..start].iter().all(|b| !b.is_ascii_alphanumeric());
+            let placed = !at_start || start == body || start <= first;
             if whole && placed {
                 signals |= 1 << cue as u8;
             }
@@ -180,8 +180,12 @@ impl Rules {
                 }
             };
             let mut ends = ends.peekable();
+            let mut clause: Option<regex::Match<'_>> = None;
             while let (Some(end), true) = (ends.next(), ends.peek().is_some()) {
-                let Some(found) = CLAUSE_END.find_at(content, end) else { break };
+                if clause.is_none_or(|found| found.start() < end) {
+                    clause = CLAUSE_END.find_at(content, end);
+                }
+                let Some(found) = clause else { break };
                 if ends.peek().is_some_and(|next| found.start() >= *next) {
                     continue;
                 }
@@ -202,6 +206,7 @@ impl Rules {
         // Index of the first sentence since the last step, and whether its paragraph checks something.
         let mut since = 0;
         let mut checking = false;
+        let mut may_abandon = false;
         let mut paragraph = 0;
         for (index, sentence) in sentences.iter().enumerate() {
             let content = sentence.span.of(text);
@@ -215,7 +220,9 @@ impl Rules {
             } else if signals.has(Cue::Resume) {
                 checking = false;
             }
-            if signals.has(Cue::Abandon) && !signals.has(Cue::Confirm) {
+            if signals.has(Cue::Abandon) && !signals.has(Cue::Confirm) && may_abandon {
+                // Said twice, it still gives up one step.
+                may_abandon = false;
                 self.abandon_last(&mut steps);
                 checking = false;
             }
@@ -241,6 +248,7 @@ impl Rules {
                 step_of(before, answer, kind)
             };
             since = index + 1;
+            may_abandon |= kind == StepKind::Progress;
             if kind == StepKind::Progress {
                 let operands = self.calculation.operands.clone();
                 self.done.push(Done { result, operands, step: steps.len() });
@@ -281,10 +289,7 @@ impl Rules {
             .iter()
             .rev()
             .take(LOOK_BACK)
-            .find(|done| {
-                numbers::same(done.result, result)
-                    && operands.iter().any(|a| done.operands.iter().any(|b| numbers::same(*a, *b)))
-            })
+            .find(|done| numbers::same(done.result, result) && numbers::meet(operands, &done.operands))
             .map(|done| done.step)
     }
 }
@@ -321,14 +326,16 @@ fn cover(sentences: &[Sentence], otherwise: u32) -> Span {
 /// Steps of a trace that computes little: paragraphs, long ones cut at deductions.
 fn by_paragraph(text: &str, sentences: &[Sentence]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
+    // The last progress step, unless it was given up.
+    let mut progress: Option<usize> = None;
     for paragraph in sentences.chunk_by(|a, b| a.paragraph == b.paragraph) {
         let mut checking = false;
         let mut from = 0;
         for (index, sentence) in paragraph.iter().enumerate() {
             let signals = Signals::of(sentence.span.of(text));
             if signals.has(Cue::Abandon) && !signals.has(Cue::Confirm) {
-                if let Some(last) = steps.iter_mut().rev().find(|step| step.kind == StepKind::Progress) {
-                    last.kind = StepKind::Backtrack;
+                if let Some(last) = progress.take() {
+                    steps[last].kind = StepKind::Backtrack;
                 }
                 checking = false;
             }
@@ -340,6 +347,9 @@ fn by_paragraph(text: &str, sentences: &[Sentence]) -> Vec<Step> {
                 let kind = if checking { StepKind::Verify } else { StepKind::Progress };
                 let alone = held == 1 && signals.has(Cue::Final);
                 if !alone {
+                    if kind == StepKind::Progress {
+                        progress = Some(steps.len());
+                    }
                     steps.push(text_step(text, &paragraph[from..=index], kind));
                 }
                 from = index + 1;
@@ -415,13 +425,27 @@ mod tests {
     #[test]
     fn long_and_odd_traces_take_no_more_than_linear_work() {
         // Each of these took minutes with a quadratic reader.
-        for unit in
-            ["1. ", "....", "1 + 1 = 2, ", "= 1 ", "? ", "(", "a", "1+1=2\n", "\\[ ", "Wait, no. 2*3=6. "]
-        {
+        for unit in [
+            "1. ",
+            "....",
+            "1 + 1 = 2, ",
+            "= 1 ",
+            "? ",
+            "(",
+            "a",
+            "1+1=2\n",
+            "\\[ ",
+            "Wait, no. 2*3=6. ",
+            "=1\\text{",
+            "wait ",
+            "Let me check, that's wrong.\n\n",
+        ] {
             let text = unit.repeat(400_000 / unit.len());
             let list = Rules::new().steps(&Trace::new(text));
             assert!(list.steps.len() <= 400_000, "{unit:?}");
         }
+        let late = "1+1=2 ".repeat(50_000) + ", so 3+4=7";
+        assert!(!Rules::new().steps(&Trace::new(late)).steps.is_empty());
     }
 
     #[test]

@@ -64,16 +64,17 @@ pub fn parse(text: &str) -> StepList {
 }
 
 /// Whether a text carries steps: a meta-reasoning or sub-problem tag, or what looks like a JSON step list.
-/// A lone `[Answer]` is not enough, as raw reasoning may end with one.
+/// An `[Answer]` is enough only at the very start, as raw reasoning may end with one; and so it is with JSON.
 pub fn has_tags(text: &str) -> bool {
     let mut from = 0;
     while let Some(tag) = tags::next(text, from) {
-        if tag.part < 2 {
+        // A text that begins with an answer consists of steps; one that ends with it may be raw reasoning.
+        if tag.part < 2 || text[..tag.bracket].trim().is_empty() {
             return true;
         }
         from = tag.text;
     }
-    json_steps::find(text).is_some()
+    json_steps::find(text).is_some_and(|start| json_steps::surely_steps(&text[start..]))
 }
 
 /// The steps as canonical tagged text; see [`render_steps`]. Reading it gives the same parts.
@@ -144,9 +145,14 @@ fn parse_range(text: &str, range: Span) -> Option<StepList> {
 
 fn parse_json(text: &str) -> Option<StepList> {
     let found = json_steps::read(text)?;
-    let rendered = render_steps(found.steps.iter().map(|step| step.each_ref().map(String::as_str)));
+    let rendered = render_steps(found.steps.iter().map(|(step, _)| step.each_ref().map(String::as_str)));
     let mut list = parse_range(&rendered, Span::new(0, rendered.len())).unwrap_or_default();
     list.text = rendered;
+    // Steps without a text are not rendered; the others keep their order.
+    let said = found.steps.iter().filter(|(step, _)| step.iter().any(|part| !tags::strip(part).is_empty()));
+    for (step, (_, kind)) in list.steps.iter_mut().zip(said) {
+        step.kind = *kind;
+    }
     if found.broken {
         // The JSON itself is not kept, so the place is the end of what was read of it.
         list.end = End::Malformed { at: list.text.len() as u32 };

@@ -20,15 +20,16 @@ impl Judge for Exact {
                 super::check_ask(round, ask)?;
                 let teacher = read(round.teacher, ask.aspect, ask.teacher);
                 let student = read(round.student, ask.aspect, ask.student);
-                round.verdicts.push(if teacher.eq(student) { Verdict::YES } else { Verdict::NO });
+                round.verdicts.push(if teacher == student { Verdict::YES } else { Verdict::NO });
             }
         }
         Ok(())
     }
 }
 
-/// The characters that count of the text that is compared.
-fn read(list: &StepList, aspect: Aspect, index: u32) -> impl Iterator<Item = char> + '_ {
+/// What counts of the text that is compared: words and numbers in lower case, one blank between them, and signs.
+/// A point or comma counts within a number only.
+fn read(list: &StepList, aspect: Aspect, index: u32) -> String {
     let step = &list.steps[index as usize];
     // A step without a stated sub-problem is known by what it does.
     let span: Span = match aspect {
@@ -37,8 +38,24 @@ fn read(list: &StepList, aspect: Aspect, index: u32) -> impl Iterator<Item = cha
         Aspect::SubProblem => step.sub_problem,
         Aspect::Answer => step.answer,
     };
-    let sign = |c: &char| c.is_alphanumeric() || "+-*/=<>^%".contains(*c);
-    span.of(&list.text).chars().filter(sign).flat_map(char::to_lowercase)
+    let text = span.of(&list.text);
+    let mut read = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    let mut gap = false;
+    while let Some(character) = characters.next() {
+        let in_number = matches!(character, '.' | ',') && characters.peek().is_some_and(char::is_ascii_digit);
+        if character.is_alphanumeric() || in_number || "+-*/=<>^%".contains(character) {
+            if gap && !read.is_empty() {
+                read.push(' ');
+            }
+            gap = false;
+            read.extend(character.to_lowercase());
+        } else {
+            gap = true;
+        }
+    }
+    // Marks alone are themselves.
+    if read.is_empty() { text.trim().to_owned() } else { read }
 }
 
 /// The registry's constructor.
@@ -46,5 +63,31 @@ pub(super) fn build(model: Option<&str>) -> Result<Box<dyn Judge>> {
     match model {
         Some(_) => Err(Error::config("the judge `exact` takes no model file; choose `lexical`")),
         None => Ok(Box::new(Exact)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::Ask;
+    use crate::trace::Step;
+
+    fn same(a: &str, b: &str) -> bool {
+        let list = |text: &str| {
+            let step = Step { answer: Span::new(0, text.len()), ..Step::default() };
+            StepList { text: text.into(), steps: vec![step], ..StepList::default() }
+        };
+        let (teacher, student, mut verdicts) = (list(a), list(b), Vec::new());
+        let asks = [Ask { aspect: Aspect::Answer, teacher: 0, student: 0 }];
+        let round =
+            Round { problem: "", teacher: &teacher, student: &student, asks: &asks, verdicts: &mut verdicts };
+        Exact.judge(&mut [round]).unwrap();
+        verdicts[0].says_yes()
+    }
+
+    #[test]
+    fn case_white_space_and_marks_do_not_count_but_numbers_do() {
+        assert!(same("It is **42**.", "it  is 42"));
+        assert!(!same("3.5", "35") && !same("1 2", "12") && !same("?", "!") && !same("-3", "3"));
     }
 }

@@ -25,6 +25,9 @@ pub const NAMES: [&str; 12] = [
     "operation_overlap",
 ];
 
+/// Characters of a question that the string ratio looks at; its cost is quadratic. Questions are far shorter.
+const MOST_COMPARED: usize = 1024;
+
 /// One value per name in [`NAMES`].
 pub type Features = [f64; NAMES.len()];
 
@@ -126,7 +129,9 @@ impl StepText {
     /// Reads a step: its sub-problem and its answer, either of which may be empty. Reuses its memory.
     pub fn read(&mut self, sub_problem: &str, answer: &str, weights: &WordWeights, buffer: &mut String) {
         self.question_text.clear();
-        self.question_text.push_str(sub_problem.trim());
+        let asked = sub_problem.trim();
+        let end = asked.char_indices().nth(MOST_COMPARED).map_or(asked.len(), |(at, _)| at);
+        self.question_text.push_str(&asked[..end]);
         self.question_pattern.set(&self.question_text);
         self.question.fill(sub_problem, weights, buffer);
         self.answer.fill(answer, weights, buffer);
@@ -167,21 +172,17 @@ impl StepText {
         self.calculation.result
     }
 
-    /// Whether a result of this step is a result of the other.
-    pub fn shares_result(&self, other: &StepText) -> bool {
-        let (Some(mine), Some(theirs)) = (self.result(), other.result()) else { return false };
-        // A sentence may go on after the result that matters ("… = 84, so 84 more than yesterday's 3").
-        numbers::same(mine, theirs)
-            || other
-                .calculation
+    /// Whether the student's result is a result of this step (the teacher's). What else the student's step computes
+    /// does not count: a list of results would answer every step.
+    pub fn shares_result(&self, student: &StepText) -> bool {
+        let (Some(mine), Some(theirs)) = (self.result(), student.result()) else { return false };
+        let stated = |value: f64| {
+            self.calculation
                 .stated
                 .iter()
-                .any(|stated| stated.computed && numbers::same(stated.number.value, mine))
-            || self
-                .calculation
-                .stated
-                .iter()
-                .any(|stated| stated.computed && numbers::same(stated.number.value, theirs))
+                .any(|stated| stated.computed && numbers::same(stated.number.value, value))
+        };
+        numbers::same(mine, theirs) || stated(theirs)
     }
 
     /// Overlap of the words of the answers, in [0, 1].

@@ -155,6 +155,9 @@ fn is_stated(text: &str, start: usize) -> bool {
     RESULT_WORDS.iter().any(|announcing| ends_with_word(before, announcing))
 }
 
+/// Bytes of a unit in `\text{…}`.
+const MOST_UNIT: usize = 64;
+
 /// Whether what follows a number computes on with it: `= 4 × 20`, "is 12 multiplied by", `= 28 days * 3`.
 fn goes_on(after: &str) -> bool {
     let mut rest = after;
@@ -162,7 +165,9 @@ fn goes_on(after: &str) -> bool {
     for words in 0..3 {
         rest = rest.trim_start_matches(|c: char| c == ' ' || "%)}$\u{b0}".contains(c));
         if let Some(unit) = rest.strip_prefix("\\text{").or_else(|| rest.strip_prefix("\\,\\text{")) {
-            rest = unit.find('}').map_or("", |end| &unit[end + 1..]);
+            // A unit is short.
+            let end = unit.bytes().take(MOST_UNIT).position(|b| b == b'}');
+            rest = end.map_or("", |end| &unit[end + 1..]);
             rest = rest.trim_start_matches(|c: char| c == ' ' || c == '/' && words > 2);
         }
         let sign = rest.starts_with(['+', '/', '×', '÷', '·', '^', '−'])

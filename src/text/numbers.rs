@@ -22,6 +22,22 @@ pub fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-6 * a.abs().max(b.abs()).max(1.0)
 }
 
+/// Whether two ascending lists have a number in common.
+pub fn meet(a: &[f64], b: &[f64]) -> bool {
+    let (mut i, mut j) = (0, 0);
+    while i < a.len() && j < b.len() {
+        if same(a[i], b[j]) {
+            return true;
+        }
+        if a[i] < b[j] {
+            i += 1;
+        } else {
+            j += 1;
+        }
+    }
+    false
+}
+
 /// The numbers of `text`, appended to `numbers` in order.
 pub fn scan(text: &str, numbers: &mut Vec<Number>) {
     let bytes = text.as_bytes();

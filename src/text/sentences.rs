@@ -11,6 +11,9 @@ pub struct Sentence {
     pub paragraph: u32,
 }
 
+/// Lines that say nothing themselves.
+const MARKS: [&str; 4] = ["<think>", "</think>", "<answer>", "</answer>"];
+
 /// Appends the sentences of `part` of `text` to `sentences`.
 ///
 /// A sentence ends at the end of a line, and at `.`, `!` or `?` before white space and what may start a new
@@ -27,7 +30,8 @@ pub fn split(text: &str, part: Span, sentences: &mut Vec<Sentence>) {
         let start = at;
         at += line.len();
         let content = line.trim();
-        if content.is_empty() {
+        // The marks of thinking and answering are layout.
+        if content.is_empty() || MARKS.contains(&content) {
             blank = true;
             continue;
         }
