@@ -41,9 +41,15 @@ fn read(list: &StepList, aspect: Aspect, index: u32) -> String {
     let text = span.of(&list.text);
     let mut read = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
-    let mut gap = false;
+    let (mut gap, mut previous) = (false, ' ');
     while let Some(character) = characters.next() {
+        // Two stars are emphasis, one is a product.
+        let emphasis = character == '*' && (previous == '*' || characters.peek() == Some(&'*'));
+        previous = character;
         let in_number = matches!(character, '.' | ',') && characters.peek().is_some_and(char::is_ascii_digit);
+        if emphasis {
+            continue;
+        }
         if character.is_alphanumeric() || in_number || "+-*/=<>^%".contains(character) {
             if gap && !read.is_empty() {
                 read.push(' ');

@@ -86,37 +86,6 @@ impl Calculation {
     }
 }
 
-/// Words after which a result follows.
-const RESULT_WORDS: [&str; 27] = [
-    "equals",
-    "equal to",
-    "is",
-    "are",
-    "be",
-    "was",
-    "gives",
-    "give",
-    "giving",
-    "gives us",
-    "give us",
-    "get",
-    "gets",
-    "makes",
-    "make",
-    "totals",
-    "total of",
-    "subtotal of",
-    "sum of",
-    "totaling",
-    "in",
-    "yields",
-    "leaves",
-    "leaving",
-    "becomes",
-    "has",
-    "have",
-];
-
 /// Words that name an operation on the one number beside them.
 const OPERATION_WORDS: [&str; 15] = [
     "half",
@@ -143,16 +112,38 @@ fn is_stated(text: &str, start: usize) -> bool {
     if before.ends_with(['=', '≈', '→']) {
         return !before.ends_with("!=");
     }
-    let Some(word) = before.rsplit(|c: char| !c.is_ascii_alphabetic()).next().filter(|word| word.len() >= 2)
-    else {
-        return false;
-    };
-    // "resulting in 5" states a result, "in 5 days" does not.
-    if word.eq_ignore_ascii_case("in") {
-        let rest = before[..before.len() - 2].trim_end();
-        return ends_with_word(rest, "resulting") || ends_with_word(rest, "results");
+    let mut buffer = [0; LONGEST];
+    let Some(word) = last_word(before, &mut buffer) else { return false };
+    match word {
+        b"equals" | b"is" | b"are" | b"be" | b"was" | b"gives" | b"give" | b"giving" | b"get" | b"gets"
+        | b"makes" | b"make" | b"totals" | b"totaling" | b"yields" | b"leaves" | b"leaving" | b"becomes"
+        | b"has" | b"have" => true,
+        b"to" => ends_with_word(before, "equal to"),
+        b"us" => ends_with_word(before, "gives us") || ends_with_word(before, "give us"),
+        b"of" => {
+            ["total of", "subtotal of", "sum of"].iter().any(|announcing| ends_with_word(before, announcing))
+        }
+        // "resulting in 5" states a result, "in 5 days" does not.
+        b"in" => ends_with_word(before, "resulting in") || ends_with_word(before, "results in"),
+        _ => false,
     }
-    RESULT_WORDS.iter().any(|announcing| ends_with_word(before, announcing))
+}
+
+/// Longest word that is looked for before a number.
+const LONGEST: usize = 13;
+
+/// The word that `text` ends with, in lower case; `None` if it ends with none, or with a longer one.
+fn last_word<'a>(text: &str, buffer: &'a mut [u8; LONGEST]) -> Option<&'a [u8]> {
+    let bytes = text.as_bytes();
+    let length = bytes.iter().rev().take(LONGEST + 1).take_while(|b| b.is_ascii_alphabetic()).count();
+    let glued = bytes.len().checked_sub(length + 1).is_some_and(|at| bytes[at].is_ascii_alphanumeric());
+    if length == 0 || glued {
+        return None;
+    }
+    let word = buffer.get_mut(..length)?;
+    word.copy_from_slice(&bytes[bytes.len() - length..]);
+    word.make_ascii_lowercase();
+    Some(word)
 }
 
 /// Bytes of a unit in `\text{…}`.
@@ -212,21 +203,18 @@ fn trim_marks(mut text: &str) -> &str {
     loop {
         let cut = text.trim_end_matches(|c: char| c.is_whitespace() || "$€£*({[~:\\".contains(c));
         let cut = cut.strip_suffix("\\boxed").or_else(|| cut.strip_suffix("boxed")).unwrap_or(cut);
-        let cut = [
-            "approximately",
-            "about",
-            "only",
-            "exactly",
-            "simply",
-            "just",
-            "now",
-            "indeed",
-            "also",
-            "a total of",
-        ]
-        .iter()
-        .find_map(|word| ends_with_word(cut, word).then(|| &cut[..cut.len() - word.len()]))
-        .unwrap_or(cut);
+        let mut buffer = [0; LONGEST];
+        let filler = match last_word(cut, &mut buffer) {
+            Some(b"approximately") => 13,
+            Some(b"exactly") => 7,
+            Some(b"simply" | b"indeed") => 6,
+            Some(b"about") => 5,
+            Some(b"only" | b"just" | b"also") => 4,
+            Some(b"now") => 3,
+            Some(b"of") if ends_with_word(cut, "a total of") => 10,
+            _ => 0,
+        };
+        let cut = &cut[..cut.len() - filler];
         if cut.len() == text.len() {
             return text;
         }

@@ -58,7 +58,8 @@ pub fn scan(text: &str, numbers: &mut Vec<Number>) {
             at = end;
         } else if byte.is_ascii_alphabetic() {
             let end = word_end(bytes, at);
-            let word = &text[at..end];
+            let mut buffer = [0; 8];
+            let word = lower(&text[at..end], &mut buffer);
             let is_command = bytes.get(at.wrapping_sub(1)) == Some(&b'\\');
             if let (false, Some(value)) = (is_command, number_word(word)) {
                 numbers.push(Number { value, span: Span::new(at, end) });
@@ -151,46 +152,42 @@ fn is_list_mark(bytes: &[u8], start: usize, end: usize) -> bool {
     matches!(first, None | Some(b'\n'))
 }
 
-fn is_label(word: &str) -> bool {
-    ["step", "steps", "part", "question", "case", "method", "approach", "option"]
-        .iter()
-        .any(|label| word.eq_ignore_ascii_case(label))
+/// `word` in lower case; `None` if it is longer than any word that is looked for.
+fn lower<'a>(word: &str, buffer: &'a mut [u8; 8]) -> Option<&'a [u8]> {
+    let lower = buffer.get_mut(..word.len())?;
+    lower.copy_from_slice(word.as_bytes());
+    lower.make_ascii_lowercase();
+    Some(lower)
+}
+
+fn is_label(word: Option<&[u8]>) -> bool {
+    let Some(word) = word else { return false };
+    matches!(word, b"step" | b"steps" | b"part" | b"question" | b"case" | b"method" | b"approach" | b"option")
 }
 
 /// The value that a word stands for in arithmetic prose. "half" counts as 2, since it is
 /// written as a division by 2 nearly always. "one" is left out: it is mostly a pronoun.
-fn number_word(word: &str) -> Option<f64> {
-    const WORDS: [(&str, f64); 25] = [
-        ("two", 2.0),
-        ("three", 3.0),
-        ("four", 4.0),
-        ("five", 5.0),
-        ("six", 6.0),
-        ("seven", 7.0),
-        ("eight", 8.0),
-        ("nine", 9.0),
-        ("ten", 10.0),
-        ("eleven", 11.0),
-        ("twelve", 12.0),
-        ("fifteen", 15.0),
-        ("twenty", 20.0),
-        ("thirty", 30.0),
-        ("forty", 40.0),
-        ("fifty", 50.0),
-        ("hundred", 100.0),
-        ("twice", 2.0),
-        ("double", 2.0),
-        ("doubled", 2.0),
-        ("half", 2.0),
-        ("thrice", 3.0),
-        ("triple", 3.0),
-        ("quarter", 4.0),
-        ("dozen", 12.0),
-    ];
-    if !(3..=7).contains(&word.len()) {
-        return None;
-    }
-    WORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|&(_, value)| value)
+fn number_word(word: Option<&[u8]>) -> Option<f64> {
+    Some(match word? {
+        b"two" | b"twice" | b"double" | b"doubled" | b"half" => 2.0,
+        b"three" | b"thrice" | b"triple" => 3.0,
+        b"four" | b"quarter" => 4.0,
+        b"five" => 5.0,
+        b"six" => 6.0,
+        b"seven" => 7.0,
+        b"eight" => 8.0,
+        b"nine" => 9.0,
+        b"ten" => 10.0,
+        b"eleven" => 11.0,
+        b"twelve" | b"dozen" => 12.0,
+        b"fifteen" => 15.0,
+        b"twenty" => 20.0,
+        b"thirty" => 30.0,
+        b"forty" => 40.0,
+        b"fifty" => 50.0,
+        b"hundred" => 100.0,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
