@@ -407,3 +407,12 @@ fn nothing_of_a_progress_bar_where_there_is_no_terminal() {
     let ran: Ran = room.run("score gone.jsonl --quiet").ended(1);
     assert!(ran.err.contains("gone.jsonl"), "an error is said all the same: {}", ran.err);
 }
+
+#[test]
+fn the_output_is_never_an_input() {
+    let room = Room::new();
+    room.write("all.jsonl", examples());
+    room.run("score all.jsonl -o ./all.jsonl").failed(&["all.jsonl: the output is one of the inputs"]);
+    assert_eq!(std::fs::read_to_string(room.path("all.jsonl")).expect("read"), examples());
+    assert!(!room.path("all.jsonl.partial").exists());
+}

@@ -385,7 +385,9 @@ fn a_bad_case_file_says_where() {
     let file = folder.path().join("open_r1_reward_cases.jsonl");
     let good = r#"{"reward":"format","params":{},"completions":["x"],"expected":[1.0]}"#;
     std::fs::write(&file, format!("{good}\n\n{{\"reward\":1}}\n")).unwrap();
-    assert!((suite.run)(folder.path()).err().unwrap().to_string().contains("jsonl:3: not a reward case"));
+    assert!(
+        (suite.run)(folder.path()).err().unwrap().to_string().contains("jsonl:3: not a record of this suite")
+    );
     std::fs::write(&file, good).unwrap();
     let report = (suite.run)(folder.path()).unwrap();
     assert_eq!((report.n, report.passed, report.failed, report.notes.len()), (1, 0, 1, 1));

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use oracle::{check, parts};
 use proptest::prelude::*;
 use rlkd::decompose::tagged::{Tagged, has_tags, parse, reference, render};
-use rlkd::decompose::{Decomposer, Job};
-use rlkd::trace::{Domain, End, Span, StepList, Trace};
+use rlkd::decompose::{Auto, Decomposer, Job};
+use rlkd::trace::{Domain, End, Span, StepKind, StepList, Trace};
 
 type Case<'a> = (&'a str, &'a str, &'a [[&'a str; 3]]);
 
@@ -112,7 +112,10 @@ fn what_carries_steps_is_told_from_what_does_not() {
         ("as in [Query 1] q", false),
         ("```json\n[{\"question\": 1}]\n```", true),
         ("{\"x\": 1}", false),
-        ("{\"x\": 1, \"steps\": []}", true),
+        ("{\"x\": 1, \"steps\": []}", false),
+        ("{\"x\": 1, \"steps\": [{\"q\": 1}]}", true),
+        ("So:\n{\"answer\": 42}", false),
+        ("[Answer 1]: 4\n[Answer 2]: 5", true),
         ("", false),
     ] {
         assert_eq!(has_tags(text), expected, "{text:?}");
@@ -230,4 +233,19 @@ proptest! {
     fn what_is_written_reads_back(fragments in prop::collection::vec(fragment(), 0..24)) {
         check(&fragments.concat());
     }
+}
+
+#[test]
+fn steps_in_json_keep_their_kinds() {
+    let list = parse(r#"{"steps": [{"q": "a", "a": 1}, {}, {"q": "b", "a": 2, "kind": "verify"}]}"#);
+    let kinds: Vec<StepKind> = list.steps.iter().map(|step| step.kind).collect();
+    assert_eq!(kinds, [StepKind::Progress, StepKind::Verify]);
+}
+
+#[test]
+fn gold_lines_without_questions_are_steps_of_their_own() {
+    let trace = Trace::new("[Answer 1]: It takes 2/2=1 bolt. One.\n\n[Answer 2]: In all 2+1=3.\n\n");
+    let job = Job { problem: "", domain: Domain::Math, trace: &trace };
+    let list = Auto::default().decompose(&[job]).remove(0).unwrap();
+    assert_eq!(parts(&list), [["", "", "It takes 2/2=1 bolt. One."], ["", "", "In all 2+1=3."]]);
 }

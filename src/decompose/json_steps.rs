@@ -39,14 +39,17 @@ pub(super) fn find(text: &str) -> Option<usize> {
     begins.take(PLACES).find(|&start| seems_steps(&text[start..]))
 }
 
-/// Whether what stands where [`find`] points is a step list even if nobody said so: a list of objects, or an object
-/// that begins with its `steps`, a thought or a sub-problem. `{"answer": 42}` in raw reasoning is none.
+/// Whether what stands where [`find`] points is a step list even if nobody said so: a list, in an object or not, or a
+/// step with a thought or a sub-problem. `{"answer": 42}` in raw reasoning is none.
 pub(super) fn surely_steps(text: &str) -> bool {
-    let list = text.strip_prefix('[').map(str::trim_start);
-    let key = list.unwrap_or(text).strip_prefix('{').and_then(|object| object.trim_start().strip_prefix('"'));
-    let Some((key, _)) = key.and_then(|key| key.split_once('"')) else { return false };
-    let begins = part(key).is_some_and(|part| part < 2 || list.is_some()) || (key == LIST && list.is_none());
-    begins && read(text).is_some_and(|found| !found.steps.is_empty())
+    let Some(found) = read(text) else { return false };
+    let asks = found.steps.iter().any(|([meta, sub_problem, _], _)| !(blank(meta) && blank(sub_problem)));
+    let is_list = text.starts_with('[') || memmem::find(text.as_bytes(), br#""steps""#).is_some();
+    asks || (is_list && !found.steps.is_empty())
+}
+
+fn blank(part: &str) -> bool {
+    part.trim().is_empty()
 }
 
 fn seems_steps(text: &str) -> bool {
