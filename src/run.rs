@@ -142,7 +142,7 @@ pub struct Summary {
     pub skipped: u64,
     /// Means by place of the student in its sample; places from [`PLACES`] on are counted together.
     pub by_place: BTreeMap<usize, Row>,
-    /// How often each reason for a skip was given: the first [`KEPT_REASONS`] distinct ones.
+    /// How often each reason for a skip was given: the first 50 distinct ones.
     pub reasons: BTreeMap<String, u64>,
     /// The first errors, in words.
     pub first_errors: Vec<String>,

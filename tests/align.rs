@@ -9,7 +9,7 @@ use rlkd::judge::{Ask, Aspect, Reply, Verdict};
 use rlkd::trace::{Span, Step, StepKind, StepList};
 
 /// What an extra step costs by default.
-const E: f64 = 0.1_f32 as f64;
+const E: f64 = 0.1;
 
 const MODES: [Mode; 3] = [Mode::Reference, Mode::Prefix, Mode::Ordered];
 
@@ -48,6 +48,11 @@ fn exact(teacher: &StepList, student: &StepList, ask: Ask) -> Verdict {
     if same { Verdict::YES } else { Verdict::NO }
 }
 
+/// Equal up to the order of the operations.
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-12
+}
+
 fn align(mode: Mode, teacher: &StepList, student: &StepList) -> Option<Alignment> {
     let mut aligner = Aligner::new(mode, Options::default());
     let knows = |ask| exact(teacher, student, ask);
@@ -56,7 +61,11 @@ fn align(mode: Mode, teacher: &StepList, student: &StepList) -> Option<Alignment
         oracle::check_form(alignment, teacher, student);
     }
     let slow = oracle::total(mode, Options::default(), teacher, student, &knows);
-    assert_eq!(found.as_ref().map(|a| a.total), slow);
+    let fast = found.as_ref().map(|a| a.total);
+    assert!(
+        fast.is_none() == slow.is_none() && near(fast.unwrap_or(0.0), slow.unwrap_or(0.0)),
+        "{fast:?} {slow:?}"
+    );
     found
 }
 
@@ -140,7 +149,7 @@ fn an_alignment_says_what_was_skipped_and_what_was_extra() {
     let pairs: Vec<_> = alignment.pairs.iter().map(|p| (p.teacher, p.student, p.credit)).collect();
     assert_eq!(pairs, [(0, 1, 1.0), (2, 3, 0.5)]);
     assert_eq!((alignment.skipped, alignment.extra), (vec![1], vec![2]));
-    assert_eq!(alignment.total, 1.5 * 1.25 / 3.75);
+    assert!(near(alignment.total, 0.5));
     assert_eq!(alignment.pairs[1].sub_problem, Some(1.0));
     assert_eq!(alignment.pairs[1].answer, Some(0.0));
     assert_eq!(alignment.pairs[1].meta_reasoning, None);

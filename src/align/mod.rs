@@ -26,7 +26,7 @@
 //! of an alignment's lists. [`Mode::Reference`] looks at every step.
 //!
 //! # What a "yes" is
-//! In [`Mode::Prefix`] and [`Mode::Ordered`] only [`Reply::Yes`](crate::judge::Reply::Yes) is a yes; a reply that holds
+//! In [`Mode::Prefix`] and [`Mode::Ordered`] only [`Reply::Yes`] is a yes; a reply that holds
 //! both words, or neither, is none. [`Mode::Reference`] reads replies as the released code does.
 
 mod ordered;
@@ -87,6 +87,11 @@ impl Options {
             }
         }
         Ok(())
+    }
+
+    /// The extra cost as the decimal number that was meant, to six places: 0.1, not the nearest `f32`.
+    pub fn cost(&self) -> f64 {
+        (f64::from(self.extra_cost) * 1e6).round() / 1e6
     }
 
     /// The nearest options that are in range; NaN becomes the default.

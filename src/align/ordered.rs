@@ -181,7 +181,7 @@ pub(super) fn finish(
     walk(sides, options, scratch, alignment);
 
     let credit = f64::from(credit) / f64::from(FULL);
-    let (n, m, extra_cost) = (rows as f64, width as f64, f64::from(options.extra_cost));
+    let (n, m, extra_cost) = (rows as f64, width as f64, options.cost());
     // The same formula; without rounding where the lengths are equal, so that a full match is 1 exactly.
     alignment.total = if rows == width {
         credit / n

@@ -4,7 +4,7 @@
 //! the result of a calculation; what led up to it since the last step is its sub-problem and meta-reasoning.
 //! Where it does not (puzzles, science, code), a step is a paragraph, or a run of sentences up to a deduction.
 //!
-//! Discourse cues ([`cues.tsv`], one automaton) tell checking from progress and find what was abandoned:
+//! Discourse cues (`cues.tsv`, one automaton) tell checking from progress and find what was abandoned:
 //! - a sentence that begins to check ("Let me verify") makes what follows in its paragraph [`StepKind::Verify`];
 //! - a calculation that was done before is a check too, wherever it stands;
 //! - a sentence that gives something up ("that can't be right") makes the step before it [`StepKind::Backtrack`].

@@ -116,7 +116,7 @@ fn formula(alignment: &Alignment, teacher: usize, student: usize) -> Option<Stri
     }
     // Records do not hold the cost of a step, and one solved from the total would explain any total. So the
     // default is tried: it is right or the formula stays out.
-    let cost = f64::from(Options::default().extra_cost);
+    let cost = Options::default().cost();
     let holds = close(points * (1.0 + cost) / (n + cost * m));
     (alignment.mode == Mode::Ordered && holds).then(|| {
         let (scale, cost) = (brief(1.0 + cost), brief(cost));

@@ -133,7 +133,7 @@ fn ordered(options: Options, teacher: &StepList, student: &StepList, knows: Know
         paired.max(most(rest, column)).max(most(grid, column + 1))
     }
     let best = most(&grid, 0);
-    let (n, m, extra) = (teachers.len() as f64, students.len() as f64, f64::from(options.extra_cost));
+    let (n, m, extra) = (teachers.len() as f64, students.len() as f64, options.cost());
     // Score of the best alignment, between that of the worst one and that of the teacher's own path.
     let (score, worst, ideal) = (best - extra * (m - best), -extra * m, n);
     Some((score - worst) / (ideal - worst))
