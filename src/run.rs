@@ -132,6 +132,8 @@ impl RunConfig {
 /// What a run did so far. Part of the journal, so a run that is taken up counts on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
+    /// The preset of columns that the first record's keys told, if none was named.
+    pub preset: Option<String>,
     /// Records read, bad ones included.
     pub records: u64,
     /// Records that could not be used.
@@ -381,7 +383,8 @@ fn run(
     let max_line = config.max_line_mib.saturating_mul(1 << 20).min(isize::MAX as usize);
     let mut source = Source::open(&config.input)?.max_line(max_line);
     let total = source.total_bytes();
-    mapping.detect(&mut source)?;
+    let told = mapping.detect(&mut source)?.filter(|_| config.preset == "auto");
+    let preset = told.map(str::to_owned);
     let threads = match config.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads.min(MOST_THREADS),
@@ -412,6 +415,7 @@ fn run(
                 .at(Place::file(&out))
         })?;
     }
+    summary.preset = preset;
     let reader = Mutex::new(Reader { source, chunks: 0, ended: None });
     let writer = Mutex::new(Writer { sink, seen, next: 0, waiting: BTreeMap::new(), summary, failed: None });
     let turn = Condvar::new();

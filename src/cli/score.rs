@@ -149,6 +149,10 @@ fn in_words(summary: &Summary, config: &RunConfig) -> String {
         text += &format!("  skipped {count} times: {reason}\n");
     }
     text += &errors(summary);
+    if let Some(preset) = summary.preset.as_deref().filter(|preset| *preset != "native") {
+        text +=
+            &format!("columns: {preset}, told by the keys of the first record (--preset names another)\n");
+    }
     if let Some(output) = &config.output {
         text += &format!("written to {}\n", output.display());
     }

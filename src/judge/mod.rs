@@ -140,7 +140,11 @@ pub const JUDGES: &[Entry] = &[
         build: lexical::build,
     },
     Entry { name: "exact", summary: "the same text, up to case, white space and marks", build: exact::build },
-    Entry { name: "recorded", summary: "the replies of a recording (JSON lines)", build: recorded::build },
+    Entry {
+        name: "recorded",
+        summary: "the replies of a recording (JSON lines); what was not recorded is a no",
+        build: recorded::build,
+    },
 ];
 
 /// Refuses an ask that points outside the step lists of its round: a mistake of the caller.
