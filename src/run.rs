@@ -392,14 +392,7 @@ fn run(
     // Before the output is touched: options that do not go together leave nothing behind.
     let workers: Vec<Worker> = (0..threads).map(|_| worker()).collect::<Result<_>>()?;
     let out = config.output.clone().unwrap_or_else(|| PathBuf::from("-"));
-    if let Ok(target) = out.canonicalize()
-        && config
-            .input
-            .iter()
-            .any(|input| input.canonicalize().is_ok_and(|input| input == target && input.is_file()))
-    {
-        return Err(Error::config("the output is one of the inputs: name another file").at(Place::file(&out)));
-    }
+    refuse_overwriting(&out, config.input.iter().chain(&config.store).chain(&config.judge_model))?;
     let (sink, progress) = Sink::open(&out, fingerprint, config.restart)?;
     let mut seen = (!config.allow_duplicates).then(SeenIds::new);
     let mut summary = Summary::default();
@@ -445,6 +438,25 @@ fn run(
     }
     writer.sink.finish()?;
     Ok(writer.summary)
+}
+
+/// Refuses an output that is one of the files that are read.
+///
+/// # Errors
+/// Names the file.
+pub fn refuse_overwriting<'a>(
+    out: &std::path::Path,
+    read: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<()> {
+    let Ok(target) = out.canonicalize() else { return Ok(()) };
+    let same = |path: &&PathBuf| path.canonicalize().is_ok_and(|path| path == target && path.is_file());
+    match read.into_iter().find(same) {
+        Some(_) => {
+            Err(Error::config("the output is one of the files that are read: name another")
+                .at(Place::file(out)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Wakes the others when a worker panics: its chunk never comes, and they would wait for it for ever.

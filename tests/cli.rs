@@ -412,7 +412,8 @@ fn nothing_of_a_progress_bar_where_there_is_no_terminal() {
 fn the_output_is_never_an_input() {
     let room = Room::new();
     room.write("all.jsonl", examples());
-    room.run("score all.jsonl -o ./all.jsonl").failed(&["all.jsonl: the output is one of the inputs"]);
+    room.run("score all.jsonl -o ./all.jsonl")
+        .failed(&["all.jsonl: the output is one of the files that are read"]);
     assert_eq!(std::fs::read_to_string(room.path("all.jsonl")).expect("read"), examples());
     assert!(!room.path("all.jsonl.partial").exists());
 }

@@ -13,7 +13,12 @@ use super::{ALL_SCORED, Done, show};
 
 /// Shows the scored traces of one sample.
 pub fn explain(args: &ExplainArgs) -> Done {
-    let mut found = if is_scored(args)? { find_scored(args)? } else { score_sample(args)? };
+    let mut found = if is_scored(args)? {
+        super::report::scored_lines(&args.file)?;
+        find_scored(args)?
+    } else {
+        score_sample(args)?
+    };
     if let Some(student) = args.student {
         let had = found.len();
         found.retain(|record| record.student == student);

@@ -1,12 +1,13 @@
 //! `rlkd report`.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rlkd::dataset::read_records;
+use rlkd::error::Place;
 use rlkd::report::html::{Builder, Options};
-use rlkd::run::ErrorRecord;
+use rlkd::run::{ErrorRecord, refuse_overwriting};
 use rlkd::score::Scored;
 use rlkd::{Error, Result};
 use serde::Deserialize;
@@ -24,9 +25,15 @@ enum Line {
 
 /// Writes the page.
 pub fn report(args: &ReportArgs) -> Done {
+    refuse_overwriting(&args.output, [&args.scored])?;
+    scored_lines(&args.scored)?;
     let mut builder = Builder::new(Options { shown: args.pairs, ..Options::default() });
     for line in read_records::<Line>(&args.scored)? {
-        match line? {
+        let line = line.map_err(|error| match error.place() {
+            Some(place) => Error::data("no line of a scored file: run `rlkd score` first").at(place.clone()),
+            None => error,
+        })?;
+        match line {
             Line::Scored(record) => builder.push(&record),
             Line::Error(record) => {
                 let place = format!("{}:{}", record.file.display(), record.line);
@@ -39,6 +46,20 @@ pub fn report(args: &ReportArgs) -> Done {
     write_whole(&args.output, |out| builder.write_to(&title, out))?;
     show::print(format!("{}\n", args.output.display()).as_bytes())?;
     Ok(ALL_SCORED)
+}
+
+/// Refuses Parquet, which the views do not read.
+///
+/// # Errors
+/// The file is Parquet, or cannot be read.
+pub fn scored_lines(path: &Path) -> Result<()> {
+    let mut magic = [0; 4];
+    let mut file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+    if file.read(&mut magic).is_ok_and(|read| read == 4) && &magic == b"PAR1" {
+        let message = "this is Parquet; explain and report read lines: score to a .jsonl, .gz or .zst file";
+        return Err(Error::data(message).at(Place::file(path)));
+    }
+    Ok(())
 }
 
 /// Writes a file under a temporary name beside it, and renames it when it is whole.
