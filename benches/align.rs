@@ -80,11 +80,10 @@ fn kernel(c: &mut Criterion) {
             if let Some(alignment) = fast {
                 oracle::check_form(alignment, &list, &list);
             }
-            assert_eq!(
-                fast.map(|a| a.total),
-                oracle::total(mode, options, &list, &list, &verdict),
-                "{mode:?} {size}"
-            );
+            // Equal up to the order of the operations.
+            let (fast, slow) = (fast.map(|a| a.total), oracle::total(mode, options, &list, &list, &verdict));
+            let near = (fast.unwrap_or(0.0) - slow.unwrap_or(0.0)).abs() < 1e-12;
+            assert!(near && fast.is_none() == slow.is_none(), "{mode:?} {size}: {fast:?} {slow:?}");
         }
     }
     let mut aligner = Aligner::new(Mode::Ordered, options);
