@@ -11,6 +11,8 @@ mod align;
 mod answer_extract;
 #[path = "../fuzz/checks/dataset.rs"]
 mod dataset;
+#[path = "../fuzz/checks/gguf.rs"]
+mod gguf;
 #[path = "../fuzz/checks/mix.rs"]
 mod mix;
 #[path = "../fuzz/checks/rules.rs"]
@@ -26,7 +28,7 @@ use arbitrary::{Arbitrary, Unstructured};
 /// A target: its name, and its check of one input as the target makes it from bytes.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     ("align", |bytes| {
         if let Ok(grid) = align::Grid::arbitrary_take_rest(Unstructured::new(bytes)) {
             align::check(&grid);
@@ -34,6 +36,7 @@ const TARGETS: [Target; 6] = [
     }),
     ("answer_extract", answer_extract::check_all),
     ("dataset", dataset::check),
+    ("gguf", gguf::check),
     ("mix", |bytes| {
         if let Ok(input) = mix::Input::arbitrary_take_rest(Unstructured::new(bytes)) {
             mix::check(&input);
@@ -86,6 +89,11 @@ fn answer_extract_holds() {
 #[test]
 fn dataset_holds() {
     replay("dataset");
+}
+
+#[test]
+fn gguf_holds() {
+    replay("gguf");
 }
 
 #[test]
