@@ -118,3 +118,42 @@ fn warm_string_metrics_allocate_nothing() {
     assert_eq!(allocations(|| warm = all()), 0);
     assert_eq!(cold, warm);
 }
+
+#[cfg(feature = "llama")]
+#[test]
+fn a_warm_sampler_allocates_nothing() {
+    use rlkd::llama::sample::{Sampler, Sampling, Scratch};
+    use rlkd::seed::Seed;
+
+    let base = Sampling { logprobs: true, ..Sampling::default() };
+    let settings = [
+        Sampling { repetition_penalty: 1.2, penalty_window: 64, ..Sampling::greedy() },
+        base.clone(),
+        Sampling { top_k: 40, top_p: 0.9, ..base.clone() },
+        Sampling { top_p: 0.95, min_p: 0.01, presence_penalty: 0.5, penalty_window: 64, ..base.clone() },
+        Sampling { min_p: 0.1, logit_bias: [(7, 3.0), (5, -1.0)].into(), ..base },
+    ];
+    let mut stream = Seed(2).stream("logits", 0);
+    let mut logits = || -> Vec<f32> { (0..5000).map(|_| stream.next_f64() as f32 * 9.0).collect() };
+    let flat = vec![0.0; 5000];
+    let varied: Vec<Vec<f32>> = (0..100).map(|_| logits()).collect();
+    let mask = vec![0xf0f0_ffff_u32; 157];
+    for sampling in settings {
+        let mut sampler = Sampler::new(&sampling, Seed(1).stream("allocation", 0));
+        let mut scratch = Scratch::default();
+        let mut turn = |logits: &[f32], mask| {
+            let choice = sampler.sample_with(&mut scratch, logits, mask).expect("a choice");
+            sampler.accept(choice.token);
+        };
+        // Even logits leave the most candidates; a full window of different tokens the most counts.
+        turn(&flat, None);
+        varied.iter().for_each(|logits| turn(logits, None));
+        let count = allocations(|| {
+            for logits in &varied {
+                turn(logits, None);
+                turn(logits, Some(&mask));
+            }
+        });
+        assert_eq!(count, 0, "{sampling:?}");
+    }
+}
