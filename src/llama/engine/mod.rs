@@ -1,0 +1,156 @@
+//! The engine: one thread that owns a llama.cpp context and decodes many sequences at once.
+//!
+//! Each pass of its loop takes in what was asked, gives every sequence its share of a batch (one token where a
+//! sequence writes, a chunk where a prompt is read), lets the mask threads work on the grammars while llama.cpp
+//! decodes, and samples from the logits in Rust. A sequence that ends makes room for the next at once.
+//!
+//! Each sequence has a KV stream of its own (a unified cache reads every sequence's cells for each of them). The
+//! beginning that prompts share is computed once into a stream that is kept, and copied from there.
+
+mod masks;
+mod prefix;
+mod request;
+mod schedule;
+mod sequence;
+mod stats;
+
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+pub use request::{Cancel, Generation, Request, Stop, Ticket};
+pub use stats::Stats;
+
+use crate::error::{Error, Result};
+use crate::llama::model::Model;
+use request::{Answer, Order, Work};
+use stats::Counters;
+
+/// A model that works on requests on a thread of its own. Share it in an `Arc`; dropping the last one stops the thread.
+pub struct Engine {
+    model: Arc<Model>,
+    orders: Mutex<Option<Sender<Vec<Order>>>>,
+    counters: Arc<Counters>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the thread, which makes its context.
+    ///
+    /// # Errors
+    /// The context cannot be made: mostly too little memory, with what to lower.
+    pub fn start(model: Arc<Model>) -> Result<Arc<Self>> {
+        let (orders, inbox) = channel();
+        let (ready, is_ready) = channel();
+        let counters = Arc::new(Counters::default());
+        let thread = {
+            let (model, counters) = (Arc::clone(&model), Arc::clone(&counters));
+            std::thread::Builder::new()
+                .name("rlkd-engine".into())
+                .spawn(move || schedule::run(&model, &inbox, &ready, &counters))
+                .map_err(|error| Error::engine(format!("cannot start the engine's thread: {error}")))?
+        };
+        let stopped = || Error::engine("the engine's thread ended before it was ready");
+        is_ready.recv().map_err(|_| stopped())??;
+        Ok(Arc::new(Engine { model, orders: Mutex::new(Some(orders)), counters, thread: Some(thread) }))
+    }
+
+    /// Its model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// What it did so far.
+    pub fn stats(&self) -> Stats {
+        self.counters.read()
+    }
+
+    /// Begins a request. Requests begin in the order in which they are submitted.
+    ///
+    /// # Errors
+    /// The engine has stopped. What is wrong with the request itself comes with its answer.
+    pub fn submit(&self, request: Request) -> Result<Ticket> {
+        let mut tickets = self.send(vec![(request, Work::Generate)])?;
+        tickets.pop().ok_or_else(|| Error::engine("a request got no ticket"))
+    }
+
+    /// Begins requests together: how they are batched does not depend on time, so the same requests to a fresh engine
+    /// give the same tokens. With weights of type Q8_0 or Q4_0 on a processor they do so on any engine.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn submit_all(&self, requests: Vec<Request>) -> Result<Vec<Ticket>> {
+        self.send(requests.into_iter().map(|request| (request, Work::Generate)).collect())
+    }
+
+    /// Works on requests and waits for all of them; one result each, in order.
+    pub fn generate(&self, requests: Vec<Request>) -> Vec<Result<Vec<Generation>>> {
+        let count = requests.len();
+        match self.submit_all(requests) {
+            Ok(tickets) => tickets.into_iter().map(Ticket::wait).collect(),
+            Err(error) => again(&error, count),
+        }
+    }
+
+    /// For each prompt, the log-probabilities of `tokens` as the next one, at temperature 1. With a prompt stands how
+    /// many tokens at its beginning others have as well ([`Request::shared`]).
+    pub fn compare(
+        &self,
+        prompts: Vec<(Vec<u32>, usize)>,
+        tokens: &[u32],
+        cancel: &Cancel,
+    ) -> Vec<Result<Vec<f32>>> {
+        let count = prompts.len();
+        let orders = prompts.into_iter().map(|(prompt, shared)| {
+            let request = Request { shared, cancel: cancel.clone(), ..Request::greedy(prompt) };
+            (request, Work::Compare(tokens.to_vec()))
+        });
+        let tickets = match self.send(orders.collect()) {
+            Ok(tickets) => tickets,
+            Err(error) => return again(&error, count),
+        };
+        let answer = |ticket: Ticket| match ticket.receive()? {
+            Answer::LogProbabilities(values) => Ok(values),
+            Answer::Generations(_) => Err(Error::engine("cancelled")),
+        };
+        tickets.into_iter().map(answer).collect()
+    }
+
+    fn send(&self, requests: Vec<(Request, Work)>) -> Result<Vec<Ticket>> {
+        let mut orders = Vec::with_capacity(requests.len());
+        let mut tickets = Vec::with_capacity(requests.len());
+        for (request, work) in requests {
+            let (reply, answer) = channel();
+            let unwanted = Cancel::default();
+            tickets.push(Ticket { answer, unwanted: unwanted.clone() });
+            orders.push(Order { request, work, unwanted, reply });
+        }
+        let inbox = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = inbox.as_ref().is_some_and(|inbox| inbox.send(orders).is_ok());
+        if sent { Ok(tickets) } else { Err(Error::engine("the engine has stopped; RLKD_LOG=info says why")) }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has ended every request with an error already.
+            let _ = thread.join();
+        }
+        let mut ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
+        *ended = ended.plus(&self.counters.read());
+    }
+}
+
+/// What the engines of this process that have ended did, for a summary at the end of a run.
+static ENDED: Mutex<Stats> = Mutex::new(Stats::NOTHING);
+
+/// What all engines of this process that have ended did together.
+pub fn ended() -> Stats {
+    *ENDED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn again<T>(error: &Error, count: usize) -> Vec<Result<T>> {
+    (0..count).map(|_| Err(Error::new(error.kind(), error.message()))).collect()
+}
