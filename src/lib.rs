@@ -33,9 +33,14 @@ pub mod config;
 pub mod seed;
 pub mod trace;
 pub mod text;
+pub mod gguf;
+pub mod grammar;
+pub mod models;
 pub mod dataset;
 pub mod decompose;
 pub mod judge;
+#[cfg(feature = "llama")]
+pub mod llama;
 pub mod align;
 pub mod answer;
 pub mod reward;

@@ -51,7 +51,7 @@ pub struct RunConfig {
     pub decomposer: String,
     /// Name of a judge.
     pub judge: String,
-    /// A model file of the judge.
+    /// A file of the judge's parameters, as `rlkd calibrate` writes.
     pub judge_model: Option<PathBuf>,
     /// A store of decomposed traces.
     pub store: Option<PathBuf>,
@@ -59,6 +59,9 @@ pub struct RunConfig {
     pub weights: BTreeMap<String, f64>,
     /// Parameters by reward name.
     pub params: BTreeMap<String, toml::Table>,
+    /// The language models, for the decomposers and judges that run one.
+    #[cfg(feature = "llama")]
+    pub llama: crate::llama::Config,
     /// How the rewards are mixed.
     pub scaling: Scaling,
     /// How much goes into a record.
@@ -92,6 +95,8 @@ impl Default for RunConfig {
             store: None,
             weights: mix.weights,
             params: mix.params,
+            #[cfg(feature = "llama")]
+            llama: crate::llama::Config::default(),
             scaling: mix.scaling,
             detail: Detail::default(),
             threads: 0,
@@ -114,6 +119,8 @@ impl RunConfig {
             judge: self.judge.clone(),
             judge_model: self.judge_model.clone(),
             store: self.store.clone(),
+            #[cfg(feature = "llama")]
+            llama: self.llama.clone(),
             mix: MixConfig {
                 weights: self.weights.clone(),
                 scaling: self.scaling,
@@ -288,7 +295,7 @@ enum Output {
 /// and the same run goes on from there. A bad record is no error but a line in the output.
 pub fn score(config: &RunConfig, watch: &(dyn Fn(Watch) + Sync)) -> Result<Summary> {
     let settings = config.settings();
-    let fingerprint = format!("score {} {}", settings.fingerprint()?, io_fingerprint(config)?);
+    let fingerprint = || Ok(format!("score {} {}", settings.fingerprint()?, io_fingerprint(config)?));
     let worker = || -> Result<Worker> {
         let mut scorer = Scorer::new(&settings)?;
         Ok(Box::new(move |samples| {
@@ -306,13 +313,13 @@ pub fn decompose(config: &RunConfig, watch: &(dyn Fn(Watch) + Sync)) -> Result<S
     let settings = config.settings();
     let version = env!("CARGO_PKG_VERSION");
     let fingerprint =
-        format!("decompose {version} {} {}", settings.decomposer()?.id(), io_fingerprint(config)?);
+        || Ok(format!("decompose {version} {} {}", settings.decomposer()?.id(), io_fingerprint(config)?));
     let worker = || -> Result<Worker> {
         let mut decomposer = settings.decomposer()?;
         Ok(Box::new(move |samples| {
-            samples
-                .iter()
-                .map(|sample| decompose_sample(&mut *decomposer, sample).map(Output::Decomposed))
+            decompose_samples(&mut *decomposer, samples)
+                .into_iter()
+                .map(|lines| lines.map(Output::Decomposed))
                 .collect()
         }))
     };
@@ -320,16 +327,31 @@ pub fn decompose(config: &RunConfig, watch: &(dyn Fn(Watch) + Sync)) -> Result<S
     run(config, config.mapping()?.without_students(), &fingerprint, &worker, watch)
 }
 
-fn decompose_sample(decomposer: &mut dyn Decomposer, sample: &Sample) -> Result<Vec<Decomposed>> {
-    let mut lines = Vec::new();
-    for (role, traces) in [(Role::Teacher, &sample.teachers), (Role::Student, &sample.students)] {
+/// Every trace of every sample, in one batch.
+fn decompose_samples(decomposer: &mut dyn Decomposer, samples: &[&Sample]) -> Vec<Result<Vec<Decomposed>>> {
+    let mut jobs = Vec::new();
+    for sample in samples {
         let job = |trace| Job { problem: &sample.problem, domain: sample.domain, trace };
-        let jobs: Vec<Job<'_>> = traces.iter().map(job).collect();
-        for (index, list) in decomposer.decompose(&jobs).into_iter().enumerate() {
-            lines.push(Decomposed { id: sample.id.clone(), role, index: index as u32, list: list? });
-        }
+        jobs.extend(sample.teachers.iter().chain(&sample.students).map(job));
     }
-    Ok(lines)
+    let mut lists = decomposer.decompose(&jobs).into_iter();
+    let mut lines = |sample: &&Sample| {
+        let mut lines = Vec::new();
+        let mut failed = None;
+        for (role, traces) in [(Role::Teacher, &sample.teachers), (Role::Student, &sample.students)] {
+            for index in 0..traces.len() {
+                let missing = || Err(Error::engine("a decomposer gave no answer"));
+                match lists.next().unwrap_or_else(missing) {
+                    Ok(list) => {
+                        lines.push(Decomposed { id: sample.id.clone(), role, index: index as u32, list })
+                    }
+                    Err(error) => failed = failed.take().or(Some(error)),
+                }
+            }
+        }
+        failed.map_or(Ok(lines), Err)
+    };
+    samples.iter().map(&mut lines).collect()
 }
 
 /// What of the reading shapes the output.
@@ -376,7 +398,7 @@ struct Finished {
 fn run(
     config: &RunConfig,
     mut mapping: Mapping,
-    fingerprint: &str,
+    fingerprint: &dyn Fn() -> Result<String>,
     worker: &(dyn Fn() -> Result<Worker> + Sync),
     watch: &(dyn Fn(Watch) + Sync),
 ) -> Result<Summary> {
@@ -389,11 +411,17 @@ fn run(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads.min(MOST_THREADS),
     };
-    // Before the output is touched: options that do not go together leave nothing behind.
+    // Before the output is touched: options that do not go together leave nothing behind. And before the fingerprint
+    // is taken, which needs the models that the workers hold.
     let workers: Vec<Worker> = (0..threads).map(|_| worker()).collect::<Result<_>>()?;
+    let fingerprint = fingerprint()?;
     let out = config.output.clone().unwrap_or_else(|| PathBuf::from("-"));
-    refuse_overwriting(&out, config.input.iter().chain(&config.store).chain(&config.judge_model))?;
-    let (sink, progress) = Sink::open(&out, fingerprint, config.restart)?;
+    let models = model_files(config);
+    refuse_overwriting(
+        &out,
+        config.input.iter().chain(&config.store).chain(&config.judge_model).chain(&models),
+    )?;
+    let (sink, progress) = Sink::open(&out, &fingerprint, config.restart)?;
     let mut seen = (!config.allow_duplicates).then(SeenIds::new);
     let mut summary = Summary::default();
     if let Some(progress) = &progress {
@@ -438,6 +466,17 @@ fn run(
     }
     writer.sink.finish()?;
     Ok(writer.summary)
+}
+
+/// The files of the language models that were named.
+#[cfg(feature = "llama")]
+fn model_files(config: &RunConfig) -> Vec<PathBuf> {
+    [config.llama.model_file(), config.llama.judge_file()].into_iter().flatten().collect()
+}
+
+#[cfg(not(feature = "llama"))]
+fn model_files(_: &RunConfig) -> Vec<PathBuf> {
+    Vec::new()
 }
 
 /// Refuses an output that is one of the files that are read.
@@ -615,7 +654,7 @@ mod tests {
         };
         let mapping = config.mapping().expect("a preset");
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run(&config, mapping, "f", &worker, &|_| {})
+            run(&config, mapping, &|| Ok("f".into()), &worker, &|_| {})
         }));
         assert!(ended.is_err(), "the panic is passed on");
         // What was written before is taken up by the next run.

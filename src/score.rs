@@ -99,14 +99,17 @@ pub struct Settings {
     pub structure: Mode,
     /// The kernel's constants.
     pub options: Options,
-    /// Name of a decomposer in [`DECOMPOSERS`]; empty: `reference` in reference mode, else `auto`.
+    /// Name of one of [`decomposers`]; empty: `reference` in reference mode, else `auto`.
     pub decomposer: String,
-    /// Name of a judge in [`JUDGES`]; empty: `lexical`.
+    /// Name of one of [`judges`]; empty: `lexical`.
     pub judge: String,
-    /// A model file of the judge.
+    /// A file of the judge's parameters, as `rlkd calibrate` writes.
     pub judge_model: Option<PathBuf>,
     /// A store of decomposed traces.
     pub store: Option<PathBuf>,
+    /// The language models, for the decomposers and judges that run one.
+    #[cfg(feature = "llama")]
+    pub llama: crate::llama::Config,
     /// Which rewards, and how they are mixed.
     pub mix: MixConfig,
     /// How much goes into a record.
@@ -124,9 +127,10 @@ impl Settings {
             ("", _) => "auto",
             (name, _) => name,
         };
-        let known = DECOMPOSERS.iter().map(|entry| entry.name);
-        let entry = DECOMPOSERS.iter().find(|entry| entry.name == name);
-        let inner = (entry.ok_or_else(|| unknown("decomposer", name, known))?.build)();
+        let inner = match DECOMPOSERS.iter().find(|entry| entry.name == name) {
+            Some(entry) => (entry.build)(),
+            None => self.model_decomposer(name)?,
+        };
         match &self.store {
             Some(path) => Ok(Box::new(Recorded::new(Store::open(path)?, inner))),
             None => Ok(inner),
@@ -139,13 +143,46 @@ impl Settings {
     /// An unknown name, or a model file that cannot be read.
     pub fn judge(&self) -> Result<Box<dyn Judge>> {
         let name = if self.judge.is_empty() { "lexical" } else { self.judge.as_str() };
-        let known = JUDGES.iter().map(|entry| entry.name);
-        let entry =
-            JUDGES.iter().find(|entry| entry.name == name).ok_or_else(|| unknown("judge", name, known))?;
-        let Some(path) = &self.judge_model else { return (entry.build)(None) };
+        let build = |text: Option<&str>| match JUDGES.iter().find(|entry| entry.name == name) {
+            Some(entry) => (entry.build)(text),
+            None => self.model_judge(name, text),
+        };
+        let Some(path) = &self.judge_model else { return build(None) };
         let text = std::fs::read_to_string(path)
             .map_err(|error| Error::io("read the judge's model", path, error))?;
-        (entry.build)(Some(&text)).map_err(|error| error.at(Place::file(path)))
+        build(Some(&text)).map_err(|error| error.at_if_missing(Place::file(path)))
+    }
+
+    /// A decomposer that runs a language model.
+    #[cfg(feature = "llama")]
+    fn model_decomposer(&self, name: &str) -> Result<Box<dyn Decomposer>> {
+        let Some(entry) = crate::llama::DECOMPOSERS.iter().find(|entry| entry.name == name) else {
+            return Err(unknown("decomposer", name, decomposers().map(|(name, _)| name)));
+        };
+        let mut config = self.llama.clone();
+        if config.gsrm.grammar.is_empty() && self.structure == Mode::Reference {
+            config.gsrm.grammar = "reference".into();
+        }
+        (entry.build)(&config)
+    }
+
+    #[cfg(not(feature = "llama"))]
+    fn model_decomposer(&self, name: &str) -> Result<Box<dyn Decomposer>> {
+        Err(unknown("decomposer", name, decomposers().map(|(name, _)| name)))
+    }
+
+    /// A judge that runs a language model.
+    #[cfg(feature = "llama")]
+    fn model_judge(&self, name: &str, text: Option<&str>) -> Result<Box<dyn Judge>> {
+        match crate::llama::JUDGES.iter().find(|entry| entry.name == name) {
+            Some(entry) => (entry.build)(&self.llama, text),
+            None => Err(unknown("judge", name, judges().map(|(name, _)| name))),
+        }
+    }
+
+    #[cfg(not(feature = "llama"))]
+    fn model_judge(&self, name: &str, _: Option<&str>) -> Result<Box<dyn Judge>> {
+        Err(unknown("judge", name, judges().map(|(name, _)| name)))
     }
 
     /// A fingerprint of everything that shapes a record: two runs with the same one give the same bytes.
@@ -164,6 +201,22 @@ impl Settings {
             self.detail
         ))
     }
+}
+
+/// Names and summaries of every decomposer of this build.
+pub fn decomposers() -> impl Iterator<Item = (&'static str, &'static str)> + Clone {
+    let plain = DECOMPOSERS.iter().map(|entry| (entry.name, entry.summary));
+    #[cfg(feature = "llama")]
+    let plain = plain.chain(crate::llama::DECOMPOSERS.iter().map(|entry| (entry.name, entry.summary)));
+    plain
+}
+
+/// Names and summaries of every judge of this build.
+pub fn judges() -> impl Iterator<Item = (&'static str, &'static str)> + Clone {
+    let plain = JUDGES.iter().map(|entry| (entry.name, entry.summary));
+    #[cfg(feature = "llama")]
+    let plain = plain.chain(crate::llama::JUDGES.iter().map(|entry| (entry.name, entry.summary)));
+    plain
 }
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use rlkd::dataset::{Mapping, PRESETS, Source, parse};
 use rlkd::decompose::{DECOMPOSERS, Job};
+use rlkd::grammar::GRAMMARS;
 use rlkd::judge::{Ask, Aspect, JUDGES, Judge, Round, Verdict};
 use rlkd::reward::{Group, REWARDS};
+use rlkd::score;
 use rlkd::trace::{Domain, Outcome, Sample, StepList, Trace};
 use rlkd::validate::SUITES;
 
@@ -26,8 +28,13 @@ fn check_names(registry: &str, entries: &[(&str, &str)]) {
 #[test]
 fn names_are_unique_and_explained() {
     check_names("rewards", &REWARDS.iter().map(|e| (e.name, e.help)).collect::<Vec<_>>());
-    check_names("judges", &JUDGES.iter().map(|e| (e.name, e.summary)).collect::<Vec<_>>());
-    check_names("decomposers", &DECOMPOSERS.iter().map(|e| (e.name, e.summary)).collect::<Vec<_>>());
+    // Those that run a language model as well, where this build has it.
+    check_names("judges", &score::judges().collect::<Vec<_>>());
+    check_names("decomposers", &score::decomposers().collect::<Vec<_>>());
+    let count = if cfg!(feature = "llama") { [1, 2] } else { [0, 0] };
+    assert_eq!(score::decomposers().count(), DECOMPOSERS.len() + count[0]);
+    assert_eq!(score::judges().count(), JUDGES.len() + count[1]);
+    check_names("grammars", &GRAMMARS.iter().map(|e| (e.name, e.summary)).collect::<Vec<_>>());
     check_names("presets", &PRESETS.iter().map(|e| (e.name, e.about)).collect::<Vec<_>>());
     check_names("suites", &SUITES.iter().map(|e| (e.name, e.summary)).collect::<Vec<_>>());
     let names = REWARDS.iter().flat_map(|e| e.aliases.iter().chain([&e.name]));

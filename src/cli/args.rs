@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueHint};
-use rlkd::decompose::DECOMPOSERS;
-use rlkd::judge::JUDGES;
+use rlkd::models::plan::{Demand, KvType};
+use rlkd::score::{decomposers, judges};
 use rlkd::validate::SUITES;
 
 /// Scores reasoning traces by the structure of their steps, with an explanation for every point.
@@ -31,6 +31,7 @@ Examples:
   rlkd score part-*.jsonl.gz -o scored.parquet --threads 8
   rlkd score traces.jsonl --map problem=question,teacher=gold,students=text
   zcat traces.jsonl.gz | rlkd score - --detail score | jq .reward
+  rlkd score problems.jsonl --decomposer gsrm --model gsrm.gguf --store steps.redb -o scored.jsonl
   rlkd score --config run.toml
 
 An interrupted run is taken up by the same command. Presets: rlkd score --help-presets")]
@@ -50,11 +51,12 @@ Examples:
     /// Write a self-contained HTML page about scored traces
     #[command(after_help = "Example:\n  rlkd report scored.jsonl -o report.html")]
     Report(ReportArgs),
-    /// Fit the lexical judge on labelled pairs of steps
+    /// Fit a judge on labelled pairs of steps
     #[command(after_help = "\
 Example:
   rlkd calibrate matcher_pairs.jsonl -o model.json
-  rlkd score problems.jsonl --judge-model model.json")]
+  rlkd score problems.jsonl --judge-model model.json
+  rlkd calibrate matcher_pairs.jsonl --judge llm --model m.gguf --pairs-used 2000 -o llm.json")]
     Calibrate(CalibrateArgs),
     /// Measure how good the reward is on labelled data
     #[command(after_help = "\
@@ -62,6 +64,16 @@ Examples:
   rlkd validate ranking --data ../shared/data
   rlkd validate matcher --data ../shared/data --json | jq .figures.auc")]
     Validate(ValidateArgs),
+    /// List, fetch, check and make model files
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Say what memory a model will take, and whether it fits
+    #[command(after_help = "\
+Examples:
+  rlkd plan --model model.gguf --ctx 8192 --parallel 16
+  rlkd plan --model model.gguf --ctx 32768 --parallel 4 --kv q8_0 --memory 24GiB
+  rlkd plan --model model.gguf --json | jq .total")]
+    Plan(PlanArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  rlkd completions bash > ~/.local/share/bash-completion/completions/rlkd"
@@ -91,7 +103,7 @@ pub struct IoArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub store: Option<PathBuf>,
     /// How a trace becomes steps [default: auto]
-    #[arg(long, value_parser = PossibleValuesParser::new(DECOMPOSERS.iter().map(|entry| entry.name)))]
+    #[arg(long, value_parser = PossibleValuesParser::new(decomposers().map(|(name, _)| name)))]
     pub decomposer: Option<String>,
     /// Worker threads; 0 is one for each core. The output does not depend on it [default: 0]
     #[arg(long, value_name = "N")]
@@ -114,6 +126,57 @@ pub struct IoArgs {
     /// List the presets of columns and stop
     #[arg(long)]
     pub help_presets: bool,
+    #[cfg(feature = "llama")]
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// Which language model is run, and how.
+#[cfg(feature = "llama")]
+#[derive(Args, Default)]
+#[command(next_help_heading = "Language models")]
+pub struct ModelArgs {
+    /// The model of the decomposer gsrm and of the judges llm and embedding: a .gguf file, the name of a manifest
+    /// (rlkd models list), or hf:owner/repository/file.gguf
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// The judge's model, if it is another one
+    #[arg(long, value_name = "MODEL")]
+    pub judge_gguf: Option<String>,
+    /// Fetch a model that is not here yet
+    #[arg(long)]
+    pub fetch: bool,
+    /// The form in which gsrm writes steps; steps-extractive takes answers from the trace only [default: steps]
+    #[arg(long, value_parser = PossibleValuesParser::new(rlkd::grammar::GRAMMARS.iter()
+        .filter(|grammar| grammar.form != rlkd::grammar::Form::Verdict).map(|grammar| grammar.name)))]
+    pub grammar: Option<String>,
+    /// Most steps that gsrm writes for a trace
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<u32>,
+    /// Most tokens that gsrm writes for a trace; 0 is as many as the context holds [default: 0]
+    #[arg(long, value_name = "N")]
+    pub max_tokens: Option<u32>,
+    /// Seconds that gsrm may take for a trace from when its turn comes; 0 is no limit [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub deadline: Option<u32>,
+    /// Tokens that a sequence may hold, prompt and output together; 0 chooses [default: 0]
+    #[arg(long, value_name = "TOKENS")]
+    pub ctx: Option<u32>,
+    /// Sequences that are decoded at once; 0 chooses [default: 0]
+    #[arg(long, value_name = "N")]
+    pub parallel: Option<u32>,
+    /// Layers that go to the GPU [default: all, where there is one]
+    #[arg(long, value_name = "N")]
+    pub gpu_layers: Option<u32>,
+    /// Type of the numbers in the KV cache [default: f32 on a processor, f16 on a GPU]
+    #[arg(long, value_parser = PossibleValuesParser::new(KvType::ALL.map(KvType::name)))]
+    pub kv: Option<String>,
+    /// Threads of the decoder; 0 is one for each core [default: 0]
+    #[arg(long, value_name = "N")]
+    pub model_threads: Option<u32>,
+    /// Run a model of any architecture, also of those whose files cannot be checked in full before they are loaded
+    #[arg(long)]
+    pub trust_model: bool,
 }
 
 /// `rlkd score`.
@@ -141,7 +204,7 @@ pub struct RuleArgs {
     #[arg(long, value_parser = ["ordered", "prefix", "reference"])]
     pub structure: Option<String>,
     /// Who decides whether two steps mean the same [default: lexical]
-    #[arg(long, value_parser = PossibleValuesParser::new(JUDGES.iter().map(|entry| entry.name)))]
+    #[arg(long, value_parser = PossibleValuesParser::new(judges().map(|(name, _)| name)))]
     pub judge: Option<String>,
     /// A model file for the judge, as `rlkd calibrate` writes
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -179,8 +242,14 @@ pub struct ExplainArgs {
     /// Columns by hand, where FILE is not scored yet
     #[arg(long, value_name = "OURS=THEIRS", value_delimiter = ',')]
     pub map: Vec<String>,
+    /// How a trace becomes steps, where FILE is not scored yet [default: auto]
+    #[arg(long, value_parser = PossibleValuesParser::new(decomposers().map(|(name, _)| name)))]
+    pub decomposer: Option<String>,
     #[command(flatten)]
     pub rule: RuleArgs,
+    #[cfg(feature = "llama")]
+    #[command(flatten)]
+    pub model: ModelArgs,
 }
 
 /// `rlkd report`.
@@ -209,6 +278,16 @@ pub struct CalibrateArgs {
     /// Where the model goes
     #[arg(short, long, value_name = "FILE", default_value = "model.json", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
+    /// The judge to fit
+    #[cfg(feature = "llama")]
+    #[arg(long, default_value = "lexical", value_parser = ["lexical", "llm", "embedding"])]
+    pub judge: String,
+    /// Take the first N pairs only
+    #[arg(long, value_name = "N")]
+    pub pairs_used: Option<usize>,
+    #[cfg(feature = "llama")]
+    #[command(flatten)]
+    pub model: ModelArgs,
 }
 
 /// `rlkd validate`.
@@ -221,6 +300,150 @@ pub struct ValidateArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data: PathBuf,
     /// Print one JSON object for each suite
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `rlkd models`.
+#[derive(Subcommand)]
+pub enum ModelsCommand {
+    /// List the models that have a manifest, and whether they are here
+    #[command(after_help = "\
+Examples:
+  rlkd models list
+  rlkd models list --json | jq -r 'select(.path) | .name'
+
+Manifests of your own go into the folder that RLKD_MODELS names [default: ~/.local/share/rlkd/models].")]
+    List {
+        /// Print one JSON object for each model
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a model file before it is loaded, and say what it holds
+    #[command(after_help = "\
+Examples:
+  rlkd models check model.gguf
+  rlkd models check tiny-random-qwen2              (its checksum too)
+  rlkd models check model.gguf --manifest NAME     (likewise, for a file elsewhere)
+  rlkd models check model.gguf --json | jq .parameters")]
+    Check(CheckArgs),
+    /// Fetch a model to this machine; what was begun goes on where it stopped
+    #[cfg(feature = "llama")]
+    #[command(after_help = "\
+Examples:
+  rlkd models fetch tiny-random-qwen2
+  rlkd models fetch hf:OWNER/REPOSITORY/FILE.gguf
+  HF_TOKEN=... rlkd models fetch hf:OWNER/REPOSITORY/FILE.gguf@REVISION
+
+Variables: HF_ENDPOINT, HF_TOKEN, HF_HOME, RLKD_MODELS.")]
+    Fetch(FetchArgs),
+    /// Make a small model with random weights, for tests and benchmarks
+    #[command(after_help = "\
+Examples:
+  rlkd models random -o tiny.gguf
+  rlkd models random -o wide.gguf --architecture qwen3 --vocabulary 151936 --weights q8_0")]
+    Random(RandomArgs),
+}
+
+/// `rlkd models check`.
+#[derive(Args)]
+pub struct CheckArgs {
+    /// A path, the name of a manifest, or hf:owner/repo/file.gguf[@revision]
+    pub model: String,
+    /// Hold the file against this manifest
+    #[arg(long, value_name = "NAME")]
+    pub manifest: Option<String>,
+    /// Compute the SHA-256, where no manifest asks for it
+    #[arg(long)]
+    pub sha256: bool,
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `rlkd models fetch`.
+#[cfg(feature = "llama")]
+#[derive(Args)]
+pub struct FetchArgs {
+    /// The name of a manifest, or hf:owner/repo/file.gguf[@revision]
+    pub model: String,
+    /// No progress bar
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `rlkd models random`.
+#[derive(Args)]
+pub struct RandomArgs {
+    /// Where the file goes
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// The family
+    #[arg(long, default_value = "qwen2", value_parser = ["qwen2", "qwen3", "llama"])]
+    pub architecture: String,
+    /// Tokens
+    #[arg(long, value_name = "N")]
+    pub vocabulary: Option<usize>,
+    /// Numbers in a token's embedding
+    #[arg(long, value_name = "N")]
+    pub embedding: Option<usize>,
+    /// Layers
+    #[arg(long, value_name = "N")]
+    pub layers: Option<usize>,
+    /// Heads of queries
+    #[arg(long, value_name = "N")]
+    pub heads: Option<usize>,
+    /// Heads of keys and values
+    #[arg(long, value_name = "N")]
+    pub kv_heads: Option<usize>,
+    /// Numbers in a head
+    #[arg(long, value_name = "N")]
+    pub head_size: Option<usize>,
+    /// Numbers inside a feed-forward block
+    #[arg(long, value_name = "N")]
+    pub feed_forward: Option<usize>,
+    /// Tokens that the model says it was trained for
+    #[arg(long, value_name = "N")]
+    pub context: Option<usize>,
+    /// How matrices are stored: f32, f16, bf16, q8_0, q4_0, q4_k, q6_k
+    #[arg(long, value_name = "TYPE")]
+    pub weights: Option<String>,
+    /// Use the embedding as output matrix too
+    #[arg(long)]
+    pub tied: bool,
+    /// The seed of the weights
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// `rlkd plan`.
+#[derive(Args)]
+pub struct PlanArgs {
+    /// A path, the name of a manifest, or hf:owner/repo/file.gguf[@revision]
+    #[arg(long)]
+    pub model: String,
+    /// Tokens of each sequence
+    #[arg(long, value_name = "N", default_value_t = Demand::default().context, value_parser = clap::value_parser!(u32).range(1..))]
+    pub ctx: u32,
+    /// Sequences at a time; a run keeps two more, for the beginnings that prompts share
+    #[arg(long, value_name = "N", default_value_t = Demand::default().parallel, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub parallel: u32,
+    /// How keys and values are stored [default: f32 on a processor, f16 on a GPU, as in a run]
+    #[arg(long, value_parser = PossibleValuesParser::new(KvType::ALL.map(KvType::name)))]
+    pub kv: Option<String>,
+    /// Most tokens of one call to decode
+    #[arg(long, value_name = "N", default_value_t = Demand::default().batch, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Most tokens computed at once
+    #[arg(long, value_name = "N", default_value_t = Demand::default().micro_batch, value_parser = clap::value_parser!(u32).range(1..))]
+    pub micro_batch: u32,
+    /// Layers on a GPU
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub gpu_layers: u32,
+    /// Memory to fit into, such as 24GiB [default: what this machine has to give]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
 }

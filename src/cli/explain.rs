@@ -8,6 +8,8 @@ use rlkd::{Error, Result};
 use serde_json::Value;
 
 use super::args::ExplainArgs;
+#[cfg(feature = "llama")]
+use super::score::model_config;
 use super::score::rule_config;
 use super::{ALL_SCORED, Done, show};
 
@@ -74,6 +76,11 @@ fn find_scored(args: &ExplainArgs) -> Result<Vec<Scored>> {
 fn score_sample(args: &ExplainArgs) -> Result<Vec<Scored>> {
     let mut config = RunConfig::default();
     rule_config(&args.rule, &mut config)?;
+    #[cfg(feature = "llama")]
+    model_config(&args.model, &mut config.llama)?;
+    if let Some(decomposer) = &args.decomposer {
+        config.decomposer.clone_from(decomposer);
+    }
     let mut mapping = Mapping::new(&args.preset, &args.map)?;
     let mut source = Source::open(std::slice::from_ref(&args.file))?;
     mapping.detect(&mut source)?;

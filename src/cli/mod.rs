@@ -3,6 +3,8 @@
 mod args;
 mod calibrate;
 mod explain;
+mod models;
+mod plan;
 mod progress;
 mod report;
 mod score;
@@ -25,13 +27,20 @@ const SOME_SKIPPED: u8 = 3;
 
 /// Runs the command; wrong usage ends with 2, as clap has it.
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    #[cfg(feature = "llama")]
+    if let Err(error) = rlkd::llama::logging::init() {
+        show::say(&format!("warning: {error}\n"));
+    }
+    let done = match command {
         Command::Score(args) => score::score(&args),
         Command::Decompose(args) => score::decompose(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Report(args) => report::report(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Validate(args) => validate::validate(&args),
+        Command::Models(command) => models::models(&command),
+        Command::Plan(args) => plan::plan(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "rlkd", &mut script);

@@ -8,6 +8,8 @@ use rlkd::run::{self, RunConfig, Summary};
 use rlkd::{Error, Result};
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "llama")]
+use super::args::ModelArgs;
 use super::args::{DecomposeArgs, IoArgs, RuleArgs, ScoreArgs};
 use super::progress::Bar;
 use super::{ALL_SCORED, Done, SOME_SKIPPED, show, usage};
@@ -21,6 +23,11 @@ pub fn score(args: &ScoreArgs) -> Done {
     }
     let Some(mut config) = io_config(&args.io)? else { return Ok(ALL_SCORED) };
     rule_config(&args.rule, &mut config)?;
+    #[cfg(feature = "llama")]
+    {
+        let judges = rlkd::llama::JUDGES.iter().any(|entry| entry.name == config.judge);
+        warn_of_idle_model(&args.io.model, &config, judges);
+    }
     set(&mut config.detail, args.detail.as_deref().map(named).transpose()?);
     set(&mut config.seed, args.seed);
     let bar = Bar::new(args.io.quiet);
@@ -36,6 +43,8 @@ pub fn score(args: &ScoreArgs) -> Done {
 /// Decomposes.
 pub fn decompose(args: &DecomposeArgs) -> Done {
     let Some(config) = io_config(&args.io)? else { return Ok(ALL_SCORED) };
+    #[cfg(feature = "llama")]
+    warn_of_idle_model(&args.io.model, &config, false);
     let bar = Bar::new(args.io.quiet);
     let summary = run::decompose(&config, &|watch| bar.show(watch));
     bar.clear();
@@ -46,7 +55,7 @@ pub fn decompose(args: &DecomposeArgs) -> Done {
             summary.records,
             summary.students,
             summary.errors,
-            errors(&summary)
+            errors(&summary) + &model_work()
         ));
     }
     Ok(if summary.errors == 0 { ALL_SCORED } else { SOME_SKIPPED })
@@ -80,12 +89,36 @@ fn io_config(args: &IoArgs) -> Result<Option<RunConfig>> {
     set(&mut config.decomposer, args.decomposer.clone());
     set(&mut config.threads, args.threads);
     set(&mut config.max_line_mib, args.max_line_mib);
+    #[cfg(feature = "llama")]
+    model_config(&args.model, &mut config.llama)?;
     config.restart |= args.restart;
     config.allow_duplicates |= args.allow_duplicates;
     for (ours, theirs) in pairs("--map", &args.map) {
         config.map.insert(ours, theirs);
     }
     Ok(Some(config))
+}
+
+/// Puts what was typed of the models into `config`.
+///
+/// # Errors
+/// An unknown type of KV cache.
+#[cfg(feature = "llama")]
+pub fn model_config(args: &ModelArgs, config: &mut rlkd::llama::Config) -> Result<()> {
+    config.model = args.model.clone().or(config.model.take());
+    config.judge = args.judge_gguf.clone().or(config.judge.take());
+    config.fetch |= args.fetch;
+    set(&mut config.gsrm.grammar, args.grammar.clone());
+    set(&mut config.gsrm.limits.max_steps, args.max_steps);
+    set(&mut config.gsrm.max_tokens, args.max_tokens);
+    set(&mut config.gsrm.deadline, args.deadline);
+    set(&mut config.engine.context, args.ctx);
+    set(&mut config.engine.parallel, args.parallel);
+    set(&mut config.engine.threads, args.model_threads);
+    config.engine.kv = args.kv.as_deref().map(named).transpose()?.or(config.engine.kv);
+    config.engine.trust |= args.trust_model;
+    config.engine.gpu_layers = args.gpu_layers.or(config.engine.gpu_layers);
+    Ok(())
 }
 
 /// Puts what was typed of the rules into `config`.
@@ -149,6 +182,7 @@ fn in_words(summary: &Summary, config: &RunConfig) -> String {
         text += &format!("  skipped {count} times: {reason}\n");
     }
     text += &errors(summary);
+    text += &model_work();
     if let Some(preset) = summary.preset.as_deref().filter(|preset| *preset != "native") {
         text +=
             &format!("columns: {preset}, told by the keys of the first record (--preset names another)\n");
@@ -157,6 +191,35 @@ fn in_words(summary: &Summary, config: &RunConfig) -> String {
         text += &format!("written to {}\n", output.display());
     }
     text
+}
+
+/// Says so when a model was named on the command line and nothing runs it: whoever named it believes otherwise.
+#[cfg(feature = "llama")]
+fn warn_of_idle_model(args: &ModelArgs, config: &RunConfig, judges: bool) {
+    let decomposes = rlkd::llama::DECOMPOSERS.iter().any(|entry| entry.name == config.decomposer);
+    if (args.model.is_some() || args.judge_gguf.is_some()) && !decomposes && !judges {
+        show::say(
+            "warning: no language model runs: --decomposer gsrm, --judge llm or --judge embedding runs one\n",
+        );
+    }
+}
+
+/// What the language models did, if any ran.
+#[cfg(feature = "llama")]
+fn model_work() -> String {
+    let did = rlkd::llama::engine::ended();
+    if did.requests == 0 {
+        return String::new();
+    }
+    format!(
+        "model: {} requests, {} prompt tokens read and {} reused, {} tokens written\n",
+        did.requests, did.prompt_tokens, did.reused_tokens, did.sampled_tokens
+    )
+}
+
+#[cfg(not(feature = "llama"))]
+fn model_work() -> String {
+    String::new()
 }
 
 fn errors(summary: &Summary) -> String {

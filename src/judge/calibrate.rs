@@ -78,7 +78,7 @@ pub fn fit(pairs: &[LabelledPair], command: &str, data: &str) -> Result<Model> {
     Ok(model)
 }
 
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
@@ -235,7 +235,7 @@ fn head(names: &[&str], rows: &[Vec<f64>], labels: &[bool]) -> Head {
 }
 
 /// The threshold, in steps of 0.01, with the best F1 on the fitted pairs; the lowest of equals.
-fn best_threshold(probabilities: &[f64], labels: &[bool]) -> f32 {
+pub(super) fn best_threshold(probabilities: &[f64], labels: &[bool]) -> f32 {
     let positives = labels.iter().filter(|same| **same).count();
     let f1 = |threshold: f64| {
         let said: Vec<bool> = probabilities.iter().map(|p| *p >= threshold).collect();
@@ -251,12 +251,12 @@ fn best_threshold(probabilities: &[f64], labels: &[bool]) -> f32 {
     best.0 as f32
 }
 
-fn sigmoid(x: f64) -> f64 {
+pub(super) fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
 /// Ridge logistic regression by Newton's method: the bias first, then a weight per column.
-fn logistic(rows: &[Vec<f64>], labels: &[bool]) -> Vec<f64> {
+pub(super) fn logistic(rows: &[Vec<f64>], labels: &[bool]) -> Vec<f64> {
     let size = rows.first().map_or(0, Vec::len) + 1;
     let mut solution = vec![0.0; size];
     let column = |row: &[f64], at: usize| if at == 0 { 1.0 } else { row[at - 1] };

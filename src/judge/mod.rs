@@ -5,6 +5,7 @@ pub mod exact;
 pub mod features;
 pub mod lexical;
 pub mod recorded;
+pub mod scale;
 
 use serde::{Deserialize, Serialize};
 
@@ -148,7 +149,7 @@ pub const JUDGES: &[Entry] = &[
 ];
 
 /// Refuses an ask that points outside the step lists of its round: a mistake of the caller.
-fn check_ask(round: &Round<'_>, ask: Ask) -> Result<()> {
+pub(crate) fn check_ask(round: &Round<'_>, ask: Ask) -> Result<()> {
     let inside = (ask.teacher as usize) < round.teacher.steps.len()
         && (ask.student as usize) < round.student.steps.len();
     if inside {

@@ -1,0 +1,148 @@
+//! `rlkd plan`.
+
+use rlkd::Result;
+use rlkd::gguf::check;
+use rlkd::models::plan::{Demand, KvType, Plan, in_words, plan as plan_memory};
+use rlkd::models::source::Shelf;
+use serde_json::json;
+
+use super::args::PlanArgs;
+use super::{ALL_SCORED, Done, show, usage};
+
+/// Prints the plan; fails if it does not fit.
+pub fn plan(args: &PlanArgs) -> Done {
+    let available = match &args.memory {
+        Some(text) => Some(size(text).unwrap_or_else(|| {
+            usage(&format!(
+                "--memory {text}: a number of bytes, or one with KiB, MiB, GiB or TiB, such as 24GiB"
+            ))
+        })),
+        None => here(),
+    };
+    let facts = check(&Shelf::from_env()?.locate(&args.model.parse()?)?)?;
+    let on_gpu = args.gpu_layers > 0;
+    let kv = args.kv.as_deref().and_then(KvType::from_name);
+    let kv = kv.unwrap_or(if on_gpu { KvType::F16 } else { KvType::F32 });
+    let demand = Demand {
+        context: args.ctx,
+        parallel: args.parallel,
+        batch: args.batch,
+        micro_batch: args.micro_batch,
+        kv,
+        gpu_layers: args.gpu_layers,
+        // A run on a processor does without, unless a quantized KV cache needs it.
+        flash_attention: on_gpu || !matches!(kv, KvType::F32 | KvType::F16),
+    };
+    let plan = plan_memory(&facts, &demand);
+    let fits = available.map_or(Ok(()), |available| plan.check(available));
+    let text =
+        if args.json { as_json(&plan, available, &fits) } else { as_table(&plan, args, &demand, available) };
+    show::print(text.as_bytes())?;
+    if u64::from(args.ctx) > facts.context_length {
+        show::say(&format!(
+            "warning: the model was trained for {} tokens, not {}\n",
+            facts.context_length, args.ctx
+        ));
+    }
+    fits.map(|()| ALL_SCORED)
+}
+
+fn as_json(plan: &Plan, available: Option<u64>, fits: &Result<()>) -> String {
+    let largest = |of: fn(&Plan, u64) -> Option<u32>| available.and_then(|available| of(plan, available));
+    let value = json!({
+        "weights": plan.weights,
+        "kv_cache": plan.kv_cache,
+        "logits": plan.logits,
+        "compute": plan.compute,
+        "total": plan.total,
+        "without_flash_attention": plan.without_flash_attention,
+        "device": plan.device,
+        "available": available,
+        "fits": available.map(|_| fits.is_ok()),
+        "largest_context": largest(Plan::largest_context),
+        "largest_parallel": largest(Plan::largest_parallel),
+    });
+    format!("{value}\n")
+}
+
+fn as_table(plan: &Plan, args: &PlanArgs, demand: &Demand, available: Option<u64>) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, bytes: u64, note: &str| {
+        text += format!("{name:<10} {:>10}  {note}", in_words(bytes)).trim_end();
+        text.push('\n');
+    };
+    row("weights", plan.weights, "");
+    row("KV cache", plan.kv_cache, &format!("{} x {} tokens, {}", args.parallel, args.ctx, demand.kv.name()));
+    row("logits", plan.logits, "");
+    let scores = in_words(plan.without_flash_attention);
+    let note = match demand.flash_attention {
+        true => format!("without flash attention {scores} more"),
+        false => format!("with flash attention {scores} less"),
+    };
+    row("compute", plan.compute, &note);
+    row("total", plan.total, "");
+    if plan.device > 0 {
+        row("on the GPU", plan.device, &format!("with {} layers there", args.gpu_layers));
+    }
+    let Some(available) = available else { return text };
+    row("available", available, "");
+    let context =
+        plan.largest_context(available).map(|most| format!("{most} tokens for {} sequences", args.parallel));
+    let parallel =
+        plan.largest_parallel(available).map(|most| format!("{most} sequences of {} tokens", args.ctx));
+    let most: Vec<String> = context.into_iter().chain(parallel).collect();
+    if !most.is_empty() {
+        text += &format!("most that fits: {}\n", most.join(", or "));
+    }
+    text
+}
+
+/// What this machine has to give, in bytes, where that is known.
+fn here() -> Option<u64> {
+    #[cfg(feature = "llama")]
+    return rlkd::models::plan::memory().map(|memory| memory.available);
+    #[cfg(not(feature = "llama"))]
+    return None;
+}
+
+/// A size as people write it: `24GiB`, `24G`, `512 MiB`, `1000000`. Units are powers of 1,024.
+fn size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().ok()?;
+    let unit = text[digits..].trim().to_ascii_lowercase();
+    let power = match unit.as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 1,
+        "m" | "mib" => 2,
+        "g" | "gib" => 3,
+        "t" | "tib" => 4,
+        _ => return None,
+    };
+    let bytes = number * f64::from(1024).powi(power);
+    (bytes.is_finite() && bytes < u64::MAX as f64).then_some(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("1000", Some(1_000)),
+            ("24GiB", Some(24 << 30)),
+            ("1.5 g", Some(3 << 29)),
+            ("512 MiB", Some(512 << 20)),
+            ("0", Some(0)),
+            ("", None),
+            ("GiB", None),
+            ("24GB!", None),
+            ("-1", None),
+            ("1e9", None),
+            ("99999999999999999999T", None),
+        ] {
+            assert_eq!(size(text), bytes, "{text}");
+        }
+    }
+}
