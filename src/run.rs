@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::align::{Mode, Options};
 use crate::dataset::{self, Chunk, Mapping, Progress, SeenIds, Sink, Source};
-use crate::decompose::{Decomposer, Job};
+use crate::decompose::{DECOMPOSERS, Decomposer, Job};
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::judge::JUDGES;
 use crate::reward::mix::{MixConfig, Scaling};
 use crate::score::{Detail, Scored, Scorer, Settings};
 use crate::tally::Row;
@@ -21,6 +22,8 @@ use crate::trace::{Sample, StepList};
 
 /// Most records in a chunk.
 const CHUNK_RECORDS: usize = 64;
+/// Most records in a chunk when a language model runs: what a chunk has cost is lost with a kill.
+const MODEL_CHUNK_RECORDS: usize = 8;
 /// Most bytes in a chunk, but for a single record that is larger.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Finished chunks that may wait for their turn, per thread.
@@ -373,6 +376,8 @@ type Worker = Box<dyn FnMut(&[&Sample]) -> Vec<Result<Output>> + Send>;
 /// The shared end of reading.
 struct Reader {
     source: Source,
+    /// Most records of a chunk.
+    records: usize,
     chunks: u64,
     /// Set when reading ended, well or not.
     ended: Option<Result<()>>,
@@ -416,6 +421,11 @@ fn run(
     let workers: Vec<Worker> = (0..threads).map(|_| worker()).collect::<Result<_>>()?;
     let fingerprint = fingerprint()?;
     let out = config.output.clone().unwrap_or_else(|| PathBuf::from("-"));
+    if config.store.as_ref() == Some(&out) {
+        return Err(
+            Error::config("the output and the store are the same file: name another").at(Place::file(&out))
+        );
+    }
     let models = model_files(config);
     refuse_overwriting(
         &out,
@@ -437,7 +447,8 @@ fn run(
         })?;
     }
     summary.preset = preset;
-    let reader = Mutex::new(Reader { source, chunks: 0, ended: None });
+    let records = if runs_model(config) { MODEL_CHUNK_RECORDS } else { CHUNK_RECORDS };
+    let reader = Mutex::new(Reader { source, records, chunks: 0, ended: None });
     let writer = Mutex::new(Writer { sink, seen, next: 0, waiting: BTreeMap::new(), summary, failed: None });
     let turn = Condvar::new();
     let room = WAITING_PER_THREAD * threads as u64;
@@ -472,6 +483,13 @@ fn run(
 #[cfg(feature = "llama")]
 fn model_files(config: &RunConfig) -> Vec<PathBuf> {
     [config.llama.model_file(), config.llama.judge_file()].into_iter().flatten().collect()
+}
+
+/// Whether a language model decomposes or judges.
+fn runs_model(config: &RunConfig) -> bool {
+    let by_rule = |name: &str| DECOMPOSERS.iter().any(|entry| entry.name == name);
+    let by_words = |name: &str| JUDGES.iter().any(|entry| entry.name == name);
+    !by_rule(&config.decomposer) || !by_words(&config.judge)
 }
 
 #[cfg(not(feature = "llama"))]
@@ -521,7 +539,8 @@ fn take(reader: &Mutex<Reader>) -> Option<(u64, Chunk, u64)> {
     if reader.ended.is_some() {
         return None;
     }
-    match reader.source.next_chunk(CHUNK_RECORDS, CHUNK_BYTES) {
+    let most = reader.records;
+    match reader.source.next_chunk(most, CHUNK_BYTES) {
         Ok(Some(chunk)) => {
             let number = reader.chunks;
             reader.chunks += 1;

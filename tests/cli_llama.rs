@@ -84,8 +84,22 @@ fn a_judge_is_calibrated_for_its_model() {
 }
 
 #[test]
+fn small_batches_are_made_large_enough() {
+    let room = room();
+    for (batch, micro_batch) in [(1, 0), (0, 2), (7, 1)] {
+        let engine = format!("[llama.engine]\nbatch = {batch}\nmicro_batch = {micro_batch}\n");
+        room.write("run.toml", engine);
+        room.run(&format!("decompose in.jsonl --config run.toml --restart -o out.jsonl {GSRM}")).ended(0);
+    }
+}
+
+#[test]
 fn mistakes_say_what_to_do() {
     let room = room();
+    room.run(&format!("decompose in.jsonl --store gone/s.redb -o out.jsonl {GSRM}"))
+        .failed(&["gone", "make it first"]);
+    room.run(&format!("decompose in.jsonl --store out.jsonl -o out.jsonl {GSRM}")).failed(&["name another"]);
+    room.run("models random -o in.jsonl").failed(&["in.jsonl", "no model"]);
     room.run("score in.jsonl --decomposer gsrm").failed(&["needs a model: --model FILE.gguf"]);
     room.run("score in.jsonl --decomposer gsrm --model missing.gguf").failed(&["missing.gguf"]);
     room.run("score in.jsonl --decomposer gsrm --model hf:a/b/c.gguf").failed(&["fetch"]);

@@ -173,6 +173,15 @@ fn fetch(args: &super::args::FetchArgs) -> Done {
 }
 
 fn make(args: &RandomArgs) -> Done {
+    let magic = std::fs::File::open(&args.output).and_then(|mut file| {
+        let mut magic = [0; 4];
+        std::io::Read::read_exact(&mut file, &mut magic).map(|()| magic)
+    });
+    if args.output.exists() && !magic.is_ok_and(|magic| &magic == b"GGUF") {
+        return Err(
+            Error::config("this file is there and is no model: name another").at(Place::file(&args.output))
+        );
+    }
     let Some(architecture) = Architecture::ALL.into_iter().find(|family| family.name() == args.architecture)
     else {
         super::usage(&format!("{}: no such architecture", args.architecture));

@@ -79,6 +79,12 @@ impl Store {
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         };
+        // Before any work is done that could not be kept.
+        let folder = inner.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            let message = "the folder of the store does not exist: make it first";
+            return Err(Error::store(message).at(Place::file(&inner.path)));
+        }
         let store = Store { inner: Arc::new(inner) };
         store.len()?;
         Ok(store)

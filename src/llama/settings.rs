@@ -33,9 +33,9 @@ pub struct Settings {
     pub parallel: u32,
     /// Prompt beginnings that are kept, so that prompts that share one do not compute it again.
     pub prefixes: u32,
-    /// Most tokens in one call of the decoder.
+    /// Most tokens in one call of the decoder; at least one for each sequence and kept beginning.
     pub batch: u32,
-    /// Most tokens that are computed at once; takes memory.
+    /// Most tokens that are computed at once, at least as many; takes memory.
     pub micro_batch: u32,
     /// Threads of the decoder.
     pub threads: u32,
@@ -182,8 +182,10 @@ impl Settings {
                 return Err(Error::config(format!("{name} = {value}: at most {most}")));
             }
         }
-        settings.batch = settings.batch.max(settings.parallel);
-        settings.micro_batch = settings.micro_batch.min(settings.batch);
+        // llama.cpp aborts where a batch has no room for one output of each sequence.
+        let least = settings.parallel + settings.prefixes;
+        settings.batch = settings.batch.max(least);
+        settings.micro_batch = settings.micro_batch.clamp(least, settings.batch);
         let plan = plan(facts, &demand(settings.parallel, &settings));
         machine.check(&plan)?;
         Ok(Resolved { settings, gpu_layers, kv, flash_attention, plan })
