@@ -211,7 +211,8 @@ fn rollouts(shape: &Shape, path: &Path, options: &Options, count: u32) {
     let mut stage = Stage {
         fast_forward: None,
         bare: Bare::new(path, &resolved),
-        prompts: (0..count as usize).map(|_| prompt[0][..16].to_vec()).collect(),
+        // All of them fit into one batch of 512 tokens.
+        prompts: vec![prompt[0][..(512 / count as usize).clamp(1, 16)].to_vec(); count as usize],
         tokens: options.tokens,
         temperature: 1.0,
         end_of_part: options.end_of_part,
