@@ -361,7 +361,7 @@ fn hostile_templates_end_in_an_error() {
             // Some are templates, if odd ones.
             let outcome = attempt(&source);
             let head: String = source.chars().take(20).collect();
-            assert!(start.elapsed().as_secs() < 120, "{head}: {:?}", start.elapsed());
+            assert!(start.elapsed().as_secs() < 20, "{head}: {:?}", start.elapsed());
             if let Ok(text) = outcome {
                 assert!(text.len() <= source.len(), "{head}");
             }
@@ -374,7 +374,7 @@ fn hostile_templates_end_in_an_error() {
         for source in HOSTILE {
             let start = std::time::Instant::now();
             let outcome = attempt(source);
-            assert!(start.elapsed().as_secs() < 120, "{source}: {:?}", start.elapsed());
+            assert!(start.elapsed().as_secs() < 20, "{source}: {:?}", start.elapsed());
             assert!(outcome.is_err(), "{source}: {outcome:?}");
         }
         for source in SELF_CONTAINED {
