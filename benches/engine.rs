@@ -17,17 +17,15 @@ mod text;
 mod ways;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
-use rlkd::llama::engine::{Engine, Request};
+use rlkd::llama::engine::Request;
 use rlkd::llama::model::Model;
 use rlkd::llama::sample::Sampling;
 use rlkd::llama::settings::Settings;
 
-use bare::Bare;
 use models::{Shape, shapes};
-use table::{mean, percentile, ratio, shares, speed};
+use table::{masks_asked, mean, percentile, ratio, shares, speed};
 use ways::{Run, Stage, Way};
 
 /// What can be asked for, with what is done unless asked.
@@ -41,6 +39,8 @@ struct Options {
     mask_threads: u32,
     temperature: f32,
     end_of_part: f32,
+    /// Characters of a part and of a sub-problem at most.
+    chars: [u32; 2],
     /// Numbers of rollouts of one prompt.
     rollouts: Vec<u32>,
     /// Only write the models and say where.
@@ -48,7 +48,7 @@ struct Options {
 }
 
 const HELP: &str = "--model small,0.5b  --sequences 8  --tokens 256  --prompt 32  --rounds 7  --threads 0  \
-    --mask-threads 0  --temperature 0  --end-of-part 9  --rollouts 8,32,128 (0: none)  --write  --test";
+    --mask-threads 0  --temperature 0  --end-of-part 9  --chars 600,300  --rollouts 8,32,128 (0: none)  --write  --test";
 
 fn options() -> Option<Options> {
     let mut arguments = std::env::args().skip(1).peekable();
@@ -63,6 +63,7 @@ fn options() -> Option<Options> {
         temperature: 0.0,
         // The logits of the random models have a deviation of about 1.
         end_of_part: 9.0,
+        chars: [600, 300],
         rollouts: vec![8, 32, 128],
         write: false,
     };
@@ -87,6 +88,10 @@ fn options() -> Option<Options> {
             "--mask-threads" => options.mask_threads = number(value()),
             "--temperature" => options.temperature = value().parse().expect("a number"),
             "--end-of-part" => options.end_of_part = value().parse().expect("a number"),
+            "--chars" => {
+                let both: Vec<u32> = value().split(',').map(|n| number(n.into())).collect();
+                options.chars = both.try_into().expect("two numbers");
+            }
             "--rollouts" => options.rollouts = value().split(',').map(|n| number(n.into())).collect(),
             other => panic!("no option {other:?}: {HELP}"),
         }
@@ -115,11 +120,6 @@ fn settings(options: &Options, parallel: u32) -> Settings {
     }
 }
 
-fn engine(path: &Path, settings: &Settings) -> Arc<Engine> {
-    let model = Model::load(path, settings).expect("the model");
-    Engine::start(model).expect("it starts")
-}
-
 fn main() {
     let Some(options) = options() else {
         println!("{HELP}");
@@ -144,20 +144,22 @@ fn main() {
 /// All ways on one model.
 fn compare(shape: &Shape, path: &Path, options: &Options) {
     let settings = settings(options, options.sequences);
-    let engine = engine(path, &settings);
-    let resolved = engine.model().resolved().settings.clone();
+    let model = Model::load(path, &settings).expect("the model");
+    let resolved = model.resolved().settings.clone();
     let forward = Settings { fast_forward: true, ..settings };
-    let mut stage = Stage {
-        fast_forward: Some(self::engine(path, &forward)),
-        bare: Bare::new(path, &resolved),
-        prompts: Stage::prompts(&engine, options.sequences as usize, options.prompt),
+    let stage = Stage {
+        forward: Some(Model::load(path, &forward).expect("the model")),
+        bare: bare::load(path),
+        prompts: Stage::prompts(&model, options.sequences as usize, options.prompt),
         tokens: options.tokens,
         temperature: options.temperature,
         end_of_part: options.end_of_part,
-        engine,
+        chars: options.chars,
+        model,
     };
     println!(
-        "\n### {}: {} sequences, {} tokens each behind {} of a prompt, {} decoder and {} mask threads, temperature {}\n",
+        "\n### {}: {} sequences, {} tokens each behind {} of a prompt, {} decoder and {} mask threads, \
+         temperature {}, parts of {:?} characters\n",
         shape.name,
         options.sequences,
         options.tokens,
@@ -165,7 +167,9 @@ fn compare(shape: &Shape, path: &Path, options: &Options) {
         resolved.threads,
         resolved.mask_threads,
         options.temperature,
+        options.chars,
     );
+    // Each of a run's masks, timed alone.
     let mut masks: Vec<Vec<f64>> = Way::ALL.iter().map(|way| stage.check(way)).collect();
     let mut runs: Vec<Vec<Run>> = Way::ALL.iter().map(|_| Vec::new()).collect();
     for round in 0..options.rounds {
@@ -176,9 +180,9 @@ fn compare(shape: &Shape, path: &Path, options: &Options) {
         }
     }
     println!(
-        "| way | tokens/s | to bare | to no grammar | decoder % | mask wait % | sampling % | mask µs, mean | p50 | p99 |"
+        "| way | tokens/s | to bare | to no grammar | decoder % | mask wait % | sampling % | masks % | mask µs, mean | p50 | p99 |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for (at, way) in Way::ALL.iter().enumerate() {
         let mask = |times: &mut Vec<f64>, share| match times.is_empty() {
             true => String::new(),
@@ -186,11 +190,12 @@ fn compare(shape: &Shape, path: &Path, options: &Options) {
         };
         let to_free = if at > 1 { ratio(&runs[at], &runs[1]) } else { String::new() };
         println!(
-            "| {} | {} | {} | {to_free} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {to_free} | {} | {} | {} | {} | {} |",
             way.name(),
             speed(&runs[at]),
             if at > 0 { ratio(&runs[at], &runs[0]) } else { String::new() },
             shares(&runs[at]),
+            masks_asked(&runs[at]),
             mean(&masks[at]),
             mask(&mut masks[at], 0.5),
             mask(&mut masks[at], 0.99),
@@ -205,18 +210,18 @@ fn rollouts(shape: &Shape, path: &Path, options: &Options, count: u32) {
         context: (PROMPT + options.tokens).next_multiple_of(256) as u32,
         ..settings(options, count)
     };
-    let engine = engine(path, &settings);
-    let resolved = engine.model().resolved().settings.clone();
-    let prompt = Stage::prompts(&engine, 1, PROMPT);
-    let mut stage = Stage {
-        fast_forward: None,
-        bare: Bare::new(path, &resolved),
+    let model = Model::load(path, &settings).expect("the model");
+    let prompt = Stage::prompts(&model, 1, PROMPT);
+    let stage = Stage {
+        forward: None,
+        bare: bare::load(path),
         // All of them fit into one batch of 512 tokens.
         prompts: vec![prompt[0][..(512 / count as usize).clamp(1, 16)].to_vec(); count as usize],
         tokens: options.tokens,
         temperature: 1.0,
         end_of_part: options.end_of_part,
-        engine,
+        chars: options.chars,
+        model,
     };
     let mut bare = Vec::new();
     let mut runs: [Vec<Run>; 2] = [Vec::new(), Vec::new()];
@@ -230,16 +235,17 @@ fn rollouts(shape: &Shape, path: &Path, options: &Options, count: u32) {
             own.rotate_left(1 + round);
             let sampling = Sampling { temperature: 1.0, logprobs: true, ..request.sampling.clone() };
             let request = Request { prompt: own, rollouts: count, sampling, ..request };
-            let before = stage.engine.stats();
+            let engine = stage.engine(way, &stage.requests(way)[..1]);
+            let before = engine.stats();
             let start = Instant::now();
-            let outputs = stage.engine.generate(vec![request]).remove(0).expect("worked");
+            let outputs = engine.generate(vec![request]).remove(0).expect("worked");
             let time = start.elapsed();
             assert!(
                 outputs.len() == count as usize && outputs.iter().all(|o| o.tokens.len() == options.tokens)
             );
-            let after = stage.engine.stats();
+            let after = engine.stats();
             prompt_tokens = prompt_tokens.max(after.prompt_tokens - before.prompt_tokens);
-            runs.push(Run { time, tokens: u64::from(count) * options.tokens as u64, parts: None });
+            runs.push(Run { time, tokens: u64::from(count) * options.tokens as u64, parts: None, masks: 0 });
         }
     }
     println!(

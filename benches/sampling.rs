@@ -68,7 +68,7 @@ fn sampling(c: &mut Criterion) {
             let before: Vec<u32> = (0..300).map(|at| at * at % 4096).collect();
             before.iter().for_each(|token| sampler.accept(*token));
             let adjusted = oracle::adjusted(logits, mask, &before, sampling);
-            let choice = sampler.sample_with(&mut scratch, logits, mask).expect("a choice");
+            let choice = sampler.sample_with(&mut scratch, logits, mask, &[]).expect("a choice");
             if sampling.temperature == 0.0 {
                 assert_eq!(choice.token as usize, oracle::greedy(&adjusted), "{name}");
             } else {
@@ -77,7 +77,7 @@ fn sampling(c: &mut Criterion) {
                 assert!((f64::from(choice.logprob) - p.ln()).abs() < 1e-4, "{name}: {choice:?} {}", p.ln());
             }
             group.bench_function(BenchmarkId::new(name, size), |bench| {
-                bench.iter(|| sampler.sample_with(&mut scratch, black_box(logits), black_box(mask)))
+                bench.iter(|| sampler.sample_with(&mut scratch, black_box(logits), black_box(mask), &[]))
             });
         }
     }

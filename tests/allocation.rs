@@ -142,7 +142,7 @@ fn a_warm_sampler_allocates_nothing() {
         let mut sampler = Sampler::new(&sampling, Seed(1).stream("allocation", 0));
         let mut scratch = Scratch::default();
         let mut turn = |logits: &[f32], mask| {
-            let choice = sampler.sample_with(&mut scratch, logits, mask).expect("a choice");
+            let choice = sampler.sample_with(&mut scratch, logits, mask, &[]).expect("a choice");
             sampler.accept(choice.token);
         };
         // Even logits leave the most candidates; a full window of different tokens the most counts.

@@ -76,14 +76,15 @@ fn a_random_model_is_made_checked_and_planned() {
     let wrong = ended(&room, "models check other.gguf --manifest tiny-random-qwen2", 1).err;
     assert!(wrong.contains("not tiny-random-qwen2"), "{wrong}");
 
-    // One layer, 2 heads of 32 for keys and for values, 4 bytes on a processor: 512 bytes a token.
+    // One layer, 2 heads of 32 for keys and for values, 4 bytes on a processor: 512 bytes a token; 3 sequences and the 2
+    // kept prefixes of a run.
     let plan = json(&room, "plan --model other.gguf --ctx 512 --parallel 3 --memory 1GiB --json");
-    assert_eq!((&plan["kv_cache"], &plan["fits"]), (&(512 * 512 * 3).into(), &true.into()));
+    assert_eq!((&plan["kv_cache"], &plan["fits"]), (&(512 * 512 * 5).into(), &true.into()));
     let parts = ["weights", "kv_cache", "logits", "compute"].map(|name| plan[name].as_u64().expect("bytes"));
     assert_eq!(plan["total"], parts.iter().sum::<u64>());
     assert_eq!(plan["largest_context"], 512, "not above what the model was trained for");
-    let small = ended(&room, "plan --model other.gguf --ctx 512 --parallel 256 --kv f16 --memory 24MiB", 1);
-    assert!(small.err.contains("lower the parallel sequences from 256 to"), "{}", small.err);
+    let small = ended(&room, "plan --model other.gguf --ctx 512 --parallel 254 --kv f16 --memory 24MiB", 1);
+    assert!(small.err.contains("lower the parallel sequences from 254 to"), "{}", small.err);
     assert!(small.out.contains("KV cache") && small.out.contains("32.0 MiB"), "{}", small.out);
     let warned = ended(&room, "plan --model other.gguf --ctx 1024 --memory 1G", 0).err;
     assert!(warned.contains("trained for 512 tokens"), "{warned}");
@@ -143,7 +144,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("models random -o x.gguf --weights q9", 2, "q9"),
         ("models random -o x.gguf --architecture gpt", 2, "qwen3"),
         ("plan --model cut.gguf --ctx 0", 2, "--ctx"),
-        ("plan --model cut.gguf --parallel 257", 2, "256"),
+        ("plan --model cut.gguf --parallel 255", 2, "254"),
         ("plan --model cut.gguf --kv q3", 2, "q8_0"),
         ("plan --model cut.gguf --memory much", 2, "24GiB"),
         ("models", 2, "fetch"),

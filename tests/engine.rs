@@ -189,6 +189,53 @@ fn what_a_grammar_allows_is_what_is_written() {
     }
 }
 
+/// Greedy decoding asks for a mask only where the grammar refuses the model's favourite; with `top_k` of 1 there is
+/// one for every token. The tokens are the same.
+#[test]
+fn without_masks_greedy_decoding_writes_what_it_writes_with_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { context: 1024, ..settings() };
+    let engine =
+        Engine::start(model(folder.path(), &Spec { context: 1024, ..spec() }, &settings)).expect("it starts");
+    let limits = Limits { min_steps: 2, max_steps: 3, max_part_chars: 60, max_sub_problem_chars: 40 };
+    let path = "Each hen lays 4 eggs a day. So 12 hens lay 12 * 4 = 48 eggs.";
+    for name in ["steps", "steps-json", "reference", "steps-extractive"] {
+        let constraint = Arc::new(grammar::find(name).expect("known").constraint(&limits, path));
+        let run = |sampling: &Sampling| {
+            let request = |prompt: Vec<u32>| Request {
+                constraint: Some(Arc::clone(&constraint)),
+                sampling: sampling.clone(),
+                ..Request::greedy(prompt)
+            };
+            let before = engine.stats();
+            let answers = engine.generate(prompts(&engine, 6).into_iter().map(request).collect());
+            let outputs: Vec<_> =
+                answers.into_iter().map(|answer| answer.expect("worked").remove(0)).collect();
+            let after = engine.stats();
+            let sampled = after.sampled_tokens - before.sampled_tokens;
+            (outputs, (after.masks - before.masks) as f64 / sampled as f64)
+        };
+        // A penalty makes other tokens the favourites; a bias forbids one that is often wanted.
+        let forbidden = engine.model().tokenize("z")[0];
+        for (penalty, bias) in [(1.0, None), (1.3, None), (1.0, Some((forbidden, f32::NEG_INFINITY)))] {
+            let greedy = Sampling {
+                logprobs: true,
+                repetition_penalty: penalty,
+                logit_bias: bias.into_iter().collect(),
+                ..Sampling::greedy()
+            };
+            let masked = Sampling { temperature: 1.0, top_k: 1, ..greedy.clone() };
+            let ((guessed, few), (masked, all)) = (run(&greedy), run(&masked));
+            assert_eq!(all, 1.0, "{name}");
+            assert!(few > 0.0 && few < 0.9, "{name}: {few}");
+            for (guessed, masked) in guessed.iter().zip(&masked) {
+                assert_eq!((&guessed.tokens, guessed.stop), (&masked.tokens, masked.stop), "{name}");
+                assert_eq!(guessed.logprobs_raw, masked.logprobs_raw, "{name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn limits_end_a_sequence_and_say_so() {
     let folder = tempfile::tempdir().expect("a folder");

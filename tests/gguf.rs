@@ -95,7 +95,8 @@ fn sizes_that_do_not_go_together_are_refused() {
         (Spec { vocabulary: 258, ..spec.clone() }, "too small"),
         (Spec { head_size: 32, ..spec.clone() }, "heads * head_size"),
         (Spec { kv_heads: 3, heads: 2, ..spec.clone() }, "divide"),
-        (Spec { layers: 0, ..spec.clone() }, "a size is 0"),
+        (Spec { layers: 0, ..spec.clone() }, "layers is 0"),
+        (Spec { vocabulary: 1 << 40, ..spec.clone() }, "from 1 to 16777216"),
         (Spec { weights: TensorType::IQ1_S, ..spec.clone() }, "weights are"),
     ];
     for (spec, word) in cases {

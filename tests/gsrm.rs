@@ -1,6 +1,7 @@
 //! The GSRM as a decomposer, and models as judges, on small real models with random weights.
 #![cfg(feature = "llama")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -97,10 +98,40 @@ fn every_grammar_gives_whole_step_lists() {
     assert!(error.contains("verdict"), "{error}");
     let error = Gsrm::new(Arc::clone(&engine), &options("stpes")).err().expect("unknown").to_string();
     assert!(error.contains("did you mean `steps`"), "{error}");
-    let mut wide = options("steps");
-    wide.limits.max_steps = 0;
-    let error = Gsrm::new(engine, &wide).err().expect("out of range").to_string();
-    assert!(error.contains("steps from 1 to 200"), "{error}");
+    let wrong = |limits: Limits| {
+        let options = Options { limits, ..options("steps") };
+        Gsrm::new(Arc::clone(&engine), &options).err().expect("out of range").to_string()
+    };
+    let error = wrong(Limits { max_steps: 0, ..Limits::default() });
+    assert!(error.contains("max_steps = 0: from 1 to 200"), "{error}");
+    let error = wrong(Limits { max_steps: 2, min_steps: 3, ..Limits::default() });
+    assert!(error.contains("min_steps = 3 is above max_steps = 2"), "{error}");
+}
+
+#[test]
+fn of_a_json_list_that_is_cut_the_whole_steps_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = engine(folder.path());
+    let trace = [Trace::new("3 \\times \"4\" = 12. So 12 + 1 = 13 {eggs}.")];
+    let decompose = |max_tokens: u32| {
+        let mut options = Options { max_tokens, ..options("steps-json") };
+        options.limits.min_steps = 2;
+        let mut gsrm = Gsrm::new(Arc::clone(&engine), &options).expect("a GSRM");
+        gsrm.decompose(&jobs(&trace)).remove(0).expect("worked")
+    };
+    let whole = decompose(0);
+    assert!(whole.end == End::Complete && whole.steps.len() == 2, "{whole:?}");
+    let mut lengths = BTreeSet::new();
+    for most in (1..).map(|n| n * 15) {
+        let cut = decompose(most);
+        if cut.end == End::Complete {
+            break;
+        }
+        assert_eq!(cut.end, End::Truncated);
+        assert_eq!(cut.steps, whole.steps[..cut.steps.len()]);
+        lengths.insert(cut.steps.len());
+    }
+    assert!(lengths.contains(&0) && lengths.contains(&1), "{lengths:?}");
 }
 
 #[test]

@@ -169,7 +169,10 @@ fn a_shared_scratch_changes_nothing() {
         let mask = (round % 2 == 0).then(|| mask_of((0..logits.len()).step_by(3)));
         for (one, other) in alone.iter_mut().zip(&mut shared) {
             let choice = one.sample(&logits, mask.as_deref()).expect("a choice");
-            assert_eq!(choice, other.sample_with(&mut scratch, &logits, mask.as_deref()).expect("a choice"));
+            assert_eq!(
+                choice,
+                other.sample_with(&mut scratch, &logits, mask.as_deref(), &[]).expect("a choice")
+            );
             if choice.token < 40 {
                 one.accept(choice.token);
                 other.accept(choice.token);

@@ -14,19 +14,23 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use rlkd::llama::settings::Settings;
 
-/// A context with the settings that the engine has.
-pub struct Bare {
-    context: LlamaContext<'static>,
-    batch: LlamaBatch<'static>,
+/// The one that was initialised belongs to the library. It has no fields, and dropping it would stop llama.cpp.
+const BACKEND: ManuallyDrop<LlamaBackend> = ManuallyDrop::new(LlamaBackend {});
+
+/// Loads a model a second time; llama.cpp must have been started.
+pub fn load(path: &Path) -> LlamaModel {
+    LlamaModel::load_from_file(&BACKEND, path, &LlamaModelParams::default()).expect("the model")
 }
 
-impl Bare {
-    /// Loads the model a second time; llama.cpp must have been started. The model stays until the process ends.
-    pub fn new(path: &Path, settings: &Settings) -> Self {
-        // The one that was initialised belongs to the library. It has no fields, and dropping it would stop llama.cpp.
-        let backend = ManuallyDrop::new(LlamaBackend {});
-        let model = LlamaModel::load_from_file(&backend, path, &LlamaModelParams::default());
-        let model: &'static LlamaModel = Box::leak(Box::new(model.expect("the model")));
+/// A context with the settings that the engine has.
+pub struct Bare<'a> {
+    context: LlamaContext<'a>,
+    batch: LlamaBatch<'a>,
+}
+
+impl<'a> Bare<'a> {
+    /// Makes the context.
+    pub fn new(model: &'a LlamaModel, settings: &Settings) -> Self {
         let streams = settings.parallel + settings.prefixes;
         let threads = settings.threads.cast_signed();
         let params = LlamaContextParams::default()
@@ -41,7 +45,7 @@ impl Bare {
             .with_flash_attention_policy(0)
             .with_kv_unified(false)
             .with_no_perf(true);
-        let context = model.new_context(&backend, params).expect("a context");
+        let context = model.new_context(&BACKEND, params).expect("a context");
         Bare { context, batch: LlamaBatch::new(settings.batch as usize, 1) }
     }
 

@@ -43,3 +43,12 @@ pub fn shares(runs: &[Run]) -> String {
     };
     format!("{} | {} | {}", share(0), share(1), share(2))
 }
+
+/// Masks that were computed, in percent of the tokens.
+pub fn masks_asked(runs: &[Run]) -> String {
+    let mut shares: Vec<f64> = runs.iter().map(|run| run.masks as f64 / run.tokens as f64).collect();
+    match percentile(&mut shares, 0.5) {
+        0.0 => String::new(),
+        share => format!("{:.1}", share * 100.0),
+    }
+}

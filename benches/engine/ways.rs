@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use llama_cpp_2::model::LlamaModel;
 use rlkd::decompose::tagged;
 use rlkd::grammar::{Constraint, Form, Limits, find};
 use rlkd::llama::engine::{Engine, Request, Stats, Stop};
+use rlkd::llama::model::Model;
 use rlkd::llama::sample::Sampling;
 use rlkd::trace::End;
 
@@ -54,6 +56,8 @@ pub struct Run {
     pub tokens: u64,
     /// Time in the decoder, waiting for masks, sampling.
     pub parts: Option<[Duration; 3]>,
+    /// Masks that were computed.
+    pub masks: u64,
 }
 
 impl Run {
@@ -62,11 +66,14 @@ impl Run {
     }
 }
 
-/// Everything that the ways run on.
+/// Everything that the ways run on. Each run has a thread of its own for llama.cpp, which ends with it: the threads of
+/// OpenMP belong to the one that calls, and with more of them than cores, idle ones included, none waits actively and
+/// decoding takes twice as long.
 pub struct Stage {
-    pub engine: Arc<Engine>,
-    pub fast_forward: Option<Arc<Engine>>,
-    pub bare: Bare,
+    pub model: Arc<Model>,
+    /// The same with `fast_forward`.
+    pub forward: Option<Arc<Model>>,
+    pub bare: LlamaModel,
     pub prompts: Vec<Vec<u32>>,
     /// Tokens that every sequence writes.
     pub tokens: usize,
@@ -74,13 +81,15 @@ pub struct Stage {
     pub temperature: f32,
     /// Added to the logit of what ends a part, where tokens are drawn.
     pub end_of_part: f32,
+    /// Characters of a part and of a sub-problem at most.
+    pub chars: [u32; 2],
 }
 
 impl Stage {
     /// Prompts of `length` tokens, each another text.
-    pub fn prompts(engine: &Engine, count: usize, length: usize) -> Vec<Vec<u32>> {
+    pub fn prompts(model: &Model, count: usize, length: usize) -> Vec<Vec<u32>> {
         let prompt = |number: usize| {
-            let mut tokens = engine.model().tokenize(&text::trace(length * 12, 1_000 + number as u64));
+            let mut tokens = model.tokenize(&text::trace(length * 12, 1_000 + number as u64));
             tokens.truncate(length);
             assert_eq!(tokens.len(), length);
             tokens
@@ -96,7 +105,7 @@ impl Stage {
             Way::Free => None,
             Way::Grammar(name) | Way::FastForward(name) => Some(find(name).expect("a grammar")),
         };
-        let model = self.engine.model();
+        let model = &self.model;
         let mut sampling = Sampling { temperature: self.temperature, ..Sampling::default() };
         sampling.logit_bias = model.end().iter().map(|token| (*token, f32::NEG_INFINITY)).collect();
         if self.temperature > 0.0 {
@@ -104,7 +113,8 @@ impl Stage {
             let ends = if grammar.is_some_and(|grammar| grammar.form == Form::Json) { "\"" } else { "\n" };
             sampling.logit_bias.insert(model.tokenize(ends)[0], self.end_of_part);
         }
-        let limits = Limits { min_steps: 200, max_steps: 200, ..Limits::default() };
+        let [max_part_chars, max_sub_problem_chars] = self.chars;
+        let limits = Limits { min_steps: 200, max_steps: 200, max_part_chars, max_sub_problem_chars };
         let request = |(number, prompt): (usize, &Vec<u32>)| Request {
             sampling: sampling.clone(),
             constraint: grammar.map(|grammar| {
@@ -117,13 +127,40 @@ impl Stage {
         self.prompts.iter().enumerate().map(request).collect()
     }
 
+    /// The bare loop on a thread of its own.
+    fn run_bare(&self) -> Duration {
+        let settings = &self.model.resolved().settings;
+        let run = || {
+            let mut bare = Bare::new(&self.bare, settings);
+            bare.run(&self.prompts, 2);
+            bare.run(&self.prompts, self.tokens)
+        };
+        std::thread::scope(|scope| scope.spawn(run).join()).expect("the bare loop")
+    }
+
+    /// An engine that has done all that is done once.
+    pub fn engine(&self, way: &Way, requests: &[Request]) -> Arc<Engine> {
+        let model = match (way, &self.forward) {
+            (Way::FastForward(_), Some(model)) => model,
+            _ => &self.model,
+        };
+        let engine = Engine::start(Arc::clone(model)).expect("it starts");
+        let short = |request: &Request| Request { max_tokens: 2, ..request.clone() };
+        engine
+            .generate(requests.iter().map(short).collect())
+            .into_iter()
+            .for_each(|answer| drop(answer.expect("worked")));
+        engine
+    }
+
     /// Runs a way once.
-    pub fn run(&mut self, way: &Way) -> Run {
+    pub fn run(&self, way: &Way) -> Run {
         let tokens = (self.prompts.len() * self.tokens) as u64;
         if matches!(way, Way::Bare) {
-            return Run { time: self.bare.run(&self.prompts, self.tokens), tokens, parts: None };
+            return Run { time: self.run_bare(), tokens, parts: None, masks: 0 };
         }
-        let (engine, requests) = (self.engine_of(way), self.requests(way));
+        let requests = self.requests(way);
+        let engine = self.engine(way, &requests);
         let before = engine.stats();
         let start = Instant::now();
         let answers = engine.generate(requests);
@@ -132,14 +169,8 @@ impl Stage {
             let output = answer.expect("worked").remove(0);
             assert_eq!((output.stop, output.tokens.len()), (Stop::Length, self.tokens), "{}", way.name());
         }
-        Run { time, tokens, parts: Some(parts(&before, &engine.stats())) }
-    }
-
-    fn engine_of(&self, way: &Way) -> &Arc<Engine> {
-        match (way, &self.fast_forward) {
-            (Way::FastForward(_), Some(engine)) => engine,
-            _ => &self.engine,
-        }
+        let after = engine.stats();
+        Run { time, tokens, parts: Some(parts(&before, &after)), masks: after.masks - before.masks }
     }
 
     /// What the grammar of a way allows is what is written, whole when there is room; then the masks of a timed run,
@@ -147,7 +178,7 @@ impl Stage {
     pub fn check(&self, way: &Way) -> Vec<f64> {
         let (Way::Grammar(name) | Way::FastForward(name)) = way else { return Vec::new() };
         let grammar = find(name).expect("a grammar");
-        let engine = self.engine_of(way);
+        let engine = self.engine(way, &[]);
         let limits = Limits { min_steps: 2, max_steps: 3, max_part_chars: 24, max_sub_problem_chars: 24 };
         let short = |mut request: Request| {
             let path = text::trace(TRACE_CHARS, 0);
@@ -171,7 +202,7 @@ impl Stage {
         let mut times = Vec::new();
         for (constraint, answer) in constraints.iter().zip(engine.generate(requests)).take(8) {
             let tokens = answer.expect("worked").remove(0).tokens;
-            times.extend(replay(engine, constraint, &tokens));
+            times.extend(replay(&engine, constraint, &tokens));
         }
         times
     }

@@ -220,13 +220,20 @@ impl Soak {
         });
         assert_eq!(lists.len(), jobs.len());
         for list in lists {
-            let list = list.expect("a trace is worked on");
+            let list = match list {
+                Ok(list) => list,
+                // What was stopped by hand says nothing of its trace, so it is an error and no list.
+                Err(error) => {
+                    assert!(stops && error.to_string().contains("cancelled"), "{error}");
+                    self.tally.cancelled += 1;
+                    continue;
+                }
+            };
             match list.end {
                 End::Complete => {
                     assert!((1..=2).contains(&list.steps.len()), "{list:?}");
                     self.tally.complete += 1;
                 }
-                End::Truncated if stops => self.tally.cancelled += 1,
                 End::Truncated => {
                     assert!(options.max_tokens > 0, "{list:?}");
                     self.tally.too_long += 1;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueHint};
-use rlkd::models::plan::{Demand, KvType};
+use rlkd::models::plan::{Demand, KvType, MOST_SEQUENCES, PREFIXES};
 use rlkd::score::{decomposers, judges};
 use rlkd::validate::SUITES;
 
@@ -150,8 +150,8 @@ pub struct ModelArgs {
     #[arg(long, value_parser = PossibleValuesParser::new(rlkd::grammar::GRAMMARS.iter()
         .filter(|grammar| grammar.form != rlkd::grammar::Form::Verdict).map(|grammar| grammar.name)))]
     pub grammar: Option<String>,
-    /// Most steps that gsrm writes for a trace
-    #[arg(long, value_name = "N")]
+    /// Most steps that gsrm writes for a trace [default: 24]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(rlkd::grammar::Limits::MOST_STEPS)))]
     pub max_steps: Option<u32>,
     /// Most tokens that gsrm writes for a trace; 0 is as many as the context holds [default: 0]
     #[arg(long, value_name = "N")]
@@ -426,16 +426,16 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N", default_value_t = Demand::default().context, value_parser = clap::value_parser!(u32).range(1..))]
     pub ctx: u32,
     /// Sequences at a time; a run keeps two more, for the beginnings that prompts share
-    #[arg(long, value_name = "N", default_value_t = Demand::default().parallel, value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = Demand::default().parallel, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SEQUENCES - PREFIXES)))]
     pub parallel: u32,
     /// How keys and values are stored [default: f32 on a processor, f16 on a GPU, as in a run]
     #[arg(long, value_parser = PossibleValuesParser::new(KvType::ALL.map(KvType::name)))]
     pub kv: Option<String>,
     /// Most tokens of one call to decode
-    #[arg(long, value_name = "N", default_value_t = Demand::default().batch, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = Demand::default().batch, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub batch: u32,
     /// Most tokens computed at once
-    #[arg(long, value_name = "N", default_value_t = Demand::default().micro_batch, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = Demand::default().micro_batch, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub micro_batch: u32,
     /// Layers on a GPU
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -2,7 +2,7 @@
 
 use rlkd::Result;
 use rlkd::gguf::check;
-use rlkd::models::plan::{Demand, KvType, Plan, in_words, plan as plan_memory};
+use rlkd::models::plan::{Demand, KvType, PREFIXES, Plan, in_words, plan as plan_memory};
 use rlkd::models::source::Shelf;
 use serde_json::json;
 
@@ -26,6 +26,7 @@ pub fn plan(args: &PlanArgs) -> Done {
     let demand = Demand {
         context: args.ctx,
         parallel: args.parallel,
+        prefixes: PREFIXES,
         batch: args.batch,
         micro_batch: args.micro_batch,
         kv,
@@ -72,7 +73,11 @@ fn as_table(plan: &Plan, args: &PlanArgs, demand: &Demand, available: Option<u64
         text.push('\n');
     };
     row("weights", plan.weights, "");
-    row("KV cache", plan.kv_cache, &format!("{} x {} tokens, {}", args.parallel, args.ctx, demand.kv.name()));
+    row(
+        "KV cache",
+        plan.kv_cache,
+        &format!("({} + {PREFIXES}) x {} tokens, {}", args.parallel, args.ctx, demand.kv.name()),
+    );
     row("logits", plan.logits, "");
     let scores = in_words(plan.without_flash_attention);
     let note = match demand.flash_attention {

@@ -77,7 +77,7 @@ fn io_config(args: &IoArgs) -> Result<Option<RunConfig>> {
         config.input.clone_from(&args.input);
     }
     if config.input.is_empty() {
-        usage("nothing to read: name a file, or - for standard input; see `rlkd score --help`");
+        usage("nothing to read: name a file, or - for standard input; --help says more");
     }
     if args.output.is_some() {
         config.output.clone_from(&args.output);

@@ -83,6 +83,28 @@ impl Limits {
     /// makes up, and the reward leans on the other two.
     const THOUGHT_CHARS: u32 = 160;
 
+    /// Whether every value is in its range.
+    ///
+    /// # Errors
+    /// Kind `Config`: one is not; names it and its range.
+    pub fn check(&self) -> Result<()> {
+        for (name, value, least, most) in [
+            ("max_steps", self.max_steps, 1, Self::MOST_STEPS),
+            ("min_steps", self.min_steps, 1, Self::MOST_STEPS),
+            ("max_part_chars", self.max_part_chars, Self::FEWEST_CHARS, Self::MOST_CHARS),
+            ("max_sub_problem_chars", self.max_sub_problem_chars, Self::FEWEST_CHARS, Self::MOST_CHARS),
+        ] {
+            if value < least || value > most {
+                return Err(Error::config(format!("{name} = {value}: from {least} to {most}")));
+            }
+        }
+        if self.min_steps > self.max_steps {
+            let Limits { min_steps, max_steps, .. } = self;
+            return Err(Error::config(format!("min_steps = {min_steps} is above max_steps = {max_steps}")));
+        }
+        Ok(())
+    }
+
     /// The same limits, each value taken to the nearest one in its range.
     #[must_use]
     pub fn in_range(self) -> Self {

@@ -53,13 +53,7 @@ impl Gsrm {
         if grammar.form == Form::Verdict {
             return Err(Error::config(format!("the grammar {name:?} writes verdicts and no steps")));
         }
-        if options.limits != options.limits.in_range() {
-            return Err(Error::config(format!(
-                "limits out of range: steps from 1 to {}, parts from 16 to {} characters",
-                Limits::MOST_STEPS,
-                Limits::MOST_CHARS
-            )));
-        }
+        options.limits.check()?;
         let constraint = match grammar.constraint(&options.limits, "") {
             Constraint::Extractive { .. } => None,
             same @ Constraint::Lark(_) => Some(Arc::new(same)),
@@ -130,6 +124,7 @@ impl Gsrm {
         let text = self.engine.model().text(&generation.tokens);
         let list = match self.grammar.form {
             Form::Reference => tagged::reference(&text),
+            Form::Json if generation.stop != Stop::End => tagged::parse(&whole_steps(&text)),
             Form::Tagged | Form::Json | Form::Verdict => tagged::parse(&text),
         };
         match generation.stop {
@@ -185,6 +180,21 @@ impl Decomposer for Gsrm {
         let none = || Err(Error::engine("a job was not worked on"));
         lists.into_iter().map(|list| list.unwrap_or_else(none)).collect()
     }
+}
+
+/// The JSON list of the steps that are whole in a list that was cut.
+fn whole_steps(text: &str) -> String {
+    let (mut in_string, mut escaped, mut end) = (false, false, None);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'}' if !in_string => end = Some(at + 1),
+            _ => {}
+        }
+    }
+    end.map_or_else(String::new, |end| format!("{}]", &text[..end]))
 }
 
 /// A prompt in the model's own form, up to where its answer begins.

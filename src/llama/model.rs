@@ -92,6 +92,14 @@ impl Model {
         let resolved = settings
             .resolve(&facts, machine(backend))
             .map_err(|error| error.at_if_missing(Place::file(path)))?;
+        let trained = facts.context_length;
+        if u64::from(settings.context) > trained {
+            tracing::warn!(
+                "sequences may hold {} tokens, but the model was trained for {trained}: lower --ctx, or see what it \
+                 writes beyond that",
+                settings.context
+            );
+        }
         let params = LlamaModelParams::default().with_n_gpu_layers(resolved.gpu_layers);
         let failed = |what: String| Error::engine(what).at(Place::file(path));
         let inner = LlamaModel::load_from_file(backend, path, &params).map_err(|error| {

@@ -5,10 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::gguf::Facts;
-use crate::models::plan::{CONTEXT_STEP, Demand, KvType, Plan, in_words, plan};
-
-/// Most sequences that one llama.cpp context keeps apart (its `LLAMA_MAX_SEQ`).
-pub const MOST_SEQUENCES: u32 = 256;
+use crate::models::plan::{CONTEXT_STEP, Demand, KvType, MOST_SEQUENCES, PREFIXES, Plan, in_words, plan};
 
 /// When the attention is computed by the fused kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -133,7 +130,7 @@ impl Settings {
             .context
             .checked_next_multiple_of(CONTEXT_STEP)
             .ok_or_else(|| Error::config(format!("a context of {} tokens is too large", self.context)))?;
-        settings.prefixes = or(self.prefixes, 2);
+        settings.prefixes = or(self.prefixes, PREFIXES);
         settings.micro_batch = or(self.micro_batch, 512);
         settings.batch = or(self.batch, settings.micro_batch);
         settings.threads = or(self.threads, cores.max(1));
@@ -150,7 +147,8 @@ impl Settings {
         };
         let demand = |parallel: u32, settings: &Settings| Demand {
             context: settings.context,
-            parallel: parallel.saturating_add(settings.prefixes),
+            parallel,
+            prefixes: settings.prefixes,
             batch: settings.batch,
             micro_batch: settings.micro_batch,
             kv,
@@ -167,8 +165,10 @@ impl Settings {
         if settings.parallel.saturating_add(settings.prefixes) > MOST_SEQUENCES {
             return Err(Error::config(format!(
                 "{} parallel sequences and {} kept prefixes: llama.cpp keeps at most {MOST_SEQUENCES} apart; \
-                 lower --parallel",
-                settings.parallel, settings.prefixes
+                 lower --parallel{}",
+                settings.parallel,
+                settings.prefixes,
+                if settings.prefixes > PREFIXES { ", or prefixes in the run file" } else { "" }
             )));
         }
         settings.mask_threads = or(self.mask_threads, (settings.parallel / 2).clamp(1, cores.max(1)));

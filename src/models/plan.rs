@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::gguf::{Facts, TensorType};
 
+/// Streams of the KV cache that llama.cpp keeps apart at most (its `LLAMA_MAX_SEQ`).
+pub const MOST_SEQUENCES: u32 = 256;
+/// Beginnings of prompts that a run keeps unless asked for another number: a decomposer's and a judge's live side by
+/// side.
+pub const PREFIXES: u32 = 2;
 /// llama.cpp rounds the context of a sequence up to a multiple of this.
 pub const CONTEXT_STEP: u32 = 256;
 
@@ -64,6 +69,8 @@ pub struct Demand {
     pub context: u32,
     /// Sequences at a time, each with its own KV stream; 0 counts as 1.
     pub parallel: u32,
+    /// Beginnings of prompts that are kept, each in a KV stream as well.
+    pub prefixes: u32,
     /// Most tokens of one call to decode (`n_batch`).
     pub batch: u32,
     /// Most tokens computed at once (`n_ubatch`).
@@ -82,6 +89,7 @@ impl Default for Demand {
         Demand {
             context: 4_096,
             parallel: 1,
+            prefixes: 0,
             batch: 2_048,
             micro_batch: 512,
             kv: KvType::F16,
@@ -180,10 +188,12 @@ impl Plan {
             .map(|steps| (steps * CONTEXT_STEP).min(most))
     }
 
-    /// The most parallel sequences with which all else fits into `available` bytes, not above llama.cpp's 256. `None` if
-    /// not even one does.
+    /// The most parallel sequences with which all else fits into `available` bytes, at most [`MOST_SEQUENCES`] with the
+    /// kept prefixes. `None` if not even one does.
     pub fn largest_parallel(&self, available: u64) -> Option<u32> {
-        self.largest(256, available, |demand, parallel| demand.parallel = parallel)
+        self.largest(MOST_SEQUENCES.saturating_sub(self.demand.prefixes), available, |demand, parallel| {
+            demand.parallel = parallel
+        })
     }
 
     fn with(&self, change: impl FnOnce(&mut Demand)) -> Plan {
@@ -247,7 +257,7 @@ impl Sizes {
     }
 
     fn plan(&self, demand: Demand) -> Plan {
-        let parallel = u64::from(demand.parallel.max(1));
+        let parallel = u64::from(demand.parallel.max(1)) + u64::from(demand.prefixes);
         let context = u64::from(demand.context.max(1)).next_multiple_of(CONTEXT_STEP.into());
         let tokens =
             u64::from(demand.micro_batch.min(demand.batch).max(1)).min(context.saturating_mul(parallel));

@@ -108,14 +108,21 @@ impl Spec {
     }
 
     fn validate(&self) -> Result<()> {
-        let wrong = |what: &str| Err(Error::config(format!("random model: {what} ({self:?})")));
-        let sizes =
-            [self.embedding, self.layers, self.heads, self.kv_heads, self.head_size, self.feed_forward];
-        if sizes.contains(&0) || self.context == 0 {
-            return wrong("a size is 0");
-        }
-        if sizes.iter().chain([&self.context, &self.vocabulary]).any(|&size| size > 1 << 24) {
-            return wrong("a size is above 2^24");
+        const MOST: usize = 1 << 24;
+        let wrong = |what: &str| Err(Error::config(format!("a random model: {what}")));
+        for (name, size) in [
+            ("embedding", self.embedding),
+            ("layers", self.layers),
+            ("heads", self.heads),
+            ("kv_heads", self.kv_heads),
+            ("head_size", self.head_size),
+            ("feed_forward", self.feed_forward),
+            ("context", self.context),
+            ("vocabulary", self.vocabulary),
+        ] {
+            if size == 0 || size > MOST {
+                return wrong(&format!("{name} is {size}, and has to be from 1 to {MOST}"));
+            }
         }
         if !self.heads.is_multiple_of(self.kv_heads) || !self.head_size.is_multiple_of(2) {
             return wrong("kv_heads has to divide heads, and head_size to be even");

@@ -267,6 +267,11 @@ impl Matcher {
         Ok(&self.mask)
     }
 
+    /// Whether [`Self::mask`] has been asked since the last token, so that asking again costs nothing.
+    pub fn has_mask(&self) -> bool {
+        self.fresh
+    }
+
     fn fill_mask(&mut self) -> Result<()> {
         let mut can_end = self.ended;
         match &mut self.engine {
@@ -298,6 +303,20 @@ impl Matcher {
     /// It may not come here, it is not in the vocabulary, or the generation has ended. Nothing changes then, and
     /// other tokens can still be committed.
     pub fn commit(&mut self, token: u32) -> Result<()> {
+        if self.try_commit(token)? {
+            return Ok(());
+        }
+        Err(Error::engine(match self.vocabulary.0.end.contains(&token) {
+            true => format!("token {token} ends the generation before the form is complete"),
+            false => format!("the grammar does not allow token {token} here"),
+        }))
+    }
+
+    /// Follows a token if it may come here, and says whether it did. Needs no mask.
+    ///
+    /// # Errors
+    /// It is not in the vocabulary, the generation has ended, or the grammar turned out too complex.
+    pub fn try_commit(&mut self, token: u32) -> Result<bool> {
         let size = self.vocabulary.len();
         if token as usize >= size {
             return Err(Error::engine(format!("token {token} is not in the vocabulary of {size} tokens")));
@@ -306,17 +325,13 @@ impl Matcher {
             return Err(Error::engine(format!("token {token} comes after the end of the generation")));
         }
         if self.vocabulary.0.end.contains(&token) {
-            if !self.can_end() {
-                return Err(Error::engine(format!(
-                    "token {token} ends the generation before the form is complete"
-                )));
+            if self.can_end() {
+                (self.ended, self.fresh) = (true, false);
             }
-            (self.ended, self.fresh) = (true, false);
-            return Ok(());
+            return Ok(self.ended);
         }
-        let forbidden = || Error::engine(format!("the grammar does not allow token {token} here"));
         if self.fresh && self.mask[token as usize / 32] >> (token % 32) & 1 == 0 {
-            return Err(forbidden());
+            return Ok(false);
         }
         let fits = match &mut self.engine {
             // Asked first, since a token that does not fit would put the parser into a state of error for good.
@@ -332,11 +347,10 @@ impl Matcher {
                 !bytes.is_empty() && !trie.is_special_token(token) && automaton.commit(bytes)
             }
         };
-        if !fits {
-            return Err(forbidden());
+        if fits {
+            (self.last, self.fresh) = (Some(token), false);
         }
-        (self.last, self.fresh) = (Some(token), false);
-        Ok(())
+        Ok(fits)
     }
 
     /// Whether nothing may follow but the end, or the end has come.

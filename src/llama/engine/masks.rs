@@ -11,20 +11,14 @@ use crate::llama::constraint::{Matcher, Vocabulary};
 
 /// What a thread is to do for a sequence.
 pub enum Task {
-    /// Compile the grammar, then compute the first mask.
-    Compile(Arc<Constraint>),
+    /// Compile the grammar; where `mask` says so, compute the first mask too.
+    Compile { constraint: Arc<Constraint>, mask: bool },
     /// Compute the mask of a matcher.
     Mask(Box<Matcher>),
 }
 
-/// A matcher, and the tokens that it allows next.
-pub struct Masked {
-    pub matcher: Box<Matcher>,
-    pub mask: Vec<u32>,
-}
-
-/// What came of a task: the sequence that it was for, and the mask.
-type Done = (usize, Result<Masked>);
+/// What came of a task: the sequence that it was for, and its matcher.
+type Done = (usize, Result<Box<Matcher>>);
 
 /// The threads.
 pub struct Masks {
@@ -92,11 +86,13 @@ impl Drop for Masks {
     }
 }
 
-fn work(vocabulary: &Vocabulary, task: Task) -> Result<Masked> {
-    let mut matcher = match task {
-        Task::Compile(constraint) => Box::new(vocabulary.compile(&constraint)?),
-        Task::Mask(matcher) => matcher,
+fn work(vocabulary: &Vocabulary, task: Task) -> Result<Box<Matcher>> {
+    let (mut matcher, mask) = match task {
+        Task::Compile { constraint, mask } => (Box::new(vocabulary.compile(&constraint)?), mask),
+        Task::Mask(matcher) => (matcher, true),
     };
-    let mask = matcher.mask()?.to_vec();
-    Ok(Masked { matcher, mask })
+    if mask {
+        matcher.mask()?;
+    }
+    Ok(matcher)
 }

@@ -14,7 +14,7 @@ use llama_cpp_2::token::LlamaToken;
 use super::masks::{Masks, Task};
 use super::prefix::{Found, LEAST_SHARED, Prefixes, State};
 use super::request::{Answer, Generation, Order, Stop, Work};
-use super::sequence::{Form, Sequence};
+use super::sequence::{Form, Sequence, Turn};
 use super::stats::{Counters, count, count_time};
 use crate::error::{Error, Result};
 use crate::llama::model::{Model, backend};
@@ -111,6 +111,15 @@ fn context(model: &Model) -> Result<LlamaContext<'_>> {
             settings.context
         ))
     })
+}
+
+/// When the mask of a sequence is wanted.
+#[derive(Clone, Copy)]
+enum Ask {
+    /// While the decoder runs, unless the sequence does without.
+    Ahead,
+    /// It is waited for.
+    Now,
 }
 
 struct Scheduler<'a> {
@@ -293,11 +302,12 @@ impl Scheduler<'_> {
             row: None,
             start: logits,
             keeps_logprobs: request.sampling.logprobs,
+            in_form: false,
             forced: 0,
         };
         request.prompt.iter().for_each(|token| sequence.sampler.accept(*token));
         self.slots[slot] = Some(sequence);
-        self.ask_for_mask(slot)?;
+        self.ask(slot, Ask::Ahead)?;
         Ok(true)
     }
 
@@ -361,7 +371,7 @@ impl Scheduler<'_> {
             }
         }
         for &slot in &rows {
-            self.ask_for_mask(slot)?;
+            self.ask(slot, Ask::Ahead)?;
         }
         if self.batch.n_tokens() > 0 {
             let start = Instant::now();
@@ -381,12 +391,15 @@ impl Scheduler<'_> {
         let begins =
             |slot: &usize| self.slots[*slot].as_ref().is_some_and(|sequence| sequence.start.is_some());
         rows.extend((0..slots).filter(begins));
-        self.collect_masks(&rows)?;
-        let start = Instant::now();
-        for slot in rows {
-            self.advance_from_batch(slot);
+        while !rows.is_empty() {
+            self.collect(&rows)?;
+            let start = Instant::now();
+            rows.retain(|&slot| self.advance_from_batch(slot));
+            count_time(&self.counters.sample_nanos, start);
+            for &slot in &rows {
+                self.ask(slot, Ask::Now)?;
+            }
         }
-        count_time(&self.counters.sample_nanos, start);
         Ok(())
     }
 
@@ -419,12 +432,13 @@ impl Scheduler<'_> {
         shares
     }
 
-    /// Lets a mask thread compute the mask of the next token of a slot, if it has a grammar.
-    fn ask_for_mask(&mut self, slot: usize) -> Result<()> {
+    /// Gives the grammar of a slot, if it has one, to a mask thread, if there is something to do for it.
+    fn ask(&mut self, slot: usize, when: Ask) -> Result<()> {
         let Some(sequence) = &mut self.slots[slot] else { return Ok(()) };
+        let mask = matches!(when, Ask::Now) || !sequence.guesses();
         let task = match std::mem::replace(&mut sequence.form, Form::Away) {
-            Form::New(constraint) => Task::Compile(constraint),
-            Form::Idle(matcher) => Task::Mask(matcher),
+            Form::New(constraint) => Task::Compile { constraint, mask },
+            Form::Here(matcher) if mask && !matcher.has_mask() => Task::Mask(matcher),
             other => {
                 sequence.form = other;
                 return Ok(());
@@ -437,8 +451,8 @@ impl Scheduler<'_> {
         masks.begin(slot, task)
     }
 
-    /// Waits until the masks of these slots are there. A grammar that fails ends its job only.
-    fn collect_masks(&mut self, slots: &[usize]) -> Result<()> {
+    /// Waits until the grammars of these slots are back. One that fails ends its job only.
+    fn collect(&mut self, slots: &[usize]) -> Result<()> {
         let start = Instant::now();
         let is_away = |sequence: &Option<Sequence>| {
             sequence.as_ref().is_some_and(|sequence| matches!(sequence.form, Form::Away))
@@ -452,10 +466,13 @@ impl Scheduler<'_> {
 
     fn take_mask(&mut self) -> Result<()> {
         let masks = self.masks.as_ref().ok_or_else(|| Error::engine("there are no mask threads"))?;
-        let (slot, masked) = masks.next()?;
+        let (slot, done) = masks.next()?;
         let Some(sequence) = &mut self.slots[slot] else { return Ok(()) };
-        match masked {
-            Ok(masked) => sequence.form = Form::Masked(masked),
+        match done {
+            Ok(matcher) => {
+                count(&self.counters.masks, u64::from(matcher.has_mask()));
+                sequence.form = Form::Here(matcher);
+            }
             Err(error) => {
                 sequence.form = Form::Free;
                 let job = sequence.job;
@@ -465,18 +482,19 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    fn advance_from_batch(&mut self, slot: usize) {
+    /// Takes what came out of the batch for a slot. `true` if that waits for a mask.
+    fn advance_from_batch(&mut self, slot: usize) -> bool {
         // The job may have failed while masks were collected.
-        let Some(sequence) = &mut self.slots[slot] else { return };
-        let start = sequence.start.take();
-        let logits = match (&start, sequence.row.take()) {
+        let Some(sequence) = &mut self.slots[slot] else { return false };
+        let (start, row) = (sequence.start.take(), sequence.row.take());
+        let logits = match (&start, row) {
             (Some(logits), _) => logits,
             (None, Some(row)) => self.context.get_logits_ith(row),
-            (None, None) => return,
+            (None, None) => return false,
         };
-        let job = self.jobs.get_mut(&sequence.job);
+        let number = sequence.job;
+        let job = self.jobs.get_mut(&number);
         if let Some(Job { order: Order { work: Work::Compare(tokens), reply, .. }, .. }) = job {
-            let number = sequence.job;
             match compared(logits, tokens) {
                 Ok(values) => {
                     // Whoever dropped the ticket does not want the answer.
@@ -487,25 +505,21 @@ impl Scheduler<'_> {
                 }
                 Err(error) => self.fail(number, &error),
             }
-            return;
+            return false;
         }
-        let ended = sequence.advance(logits, self.model.end(), &mut self.scratch);
-        self.take_end(slot, ended);
-    }
-
-    fn take_end(&mut self, slot: usize, ended: Result<Option<Stop>>) {
-        match ended {
-            Ok(None) => count(&self.counters.sampled_tokens, 1),
-            Ok(Some(stop)) => {
+        match sequence.advance(logits, self.model.end(), &mut self.scratch) {
+            Ok(Turn::NeedsMask) => {
+                (sequence.start, sequence.row) = (start, row);
+                return true;
+            }
+            Ok(Turn::Wrote) => count(&self.counters.sampled_tokens, 1),
+            Ok(Turn::Ended(stop)) => {
                 count(&self.counters.sampled_tokens, 1);
                 self.finish(slot, stop);
             }
-            Err(error) => {
-                if let Some(job) = self.slots[slot].as_ref().map(|sequence| sequence.job) {
-                    self.fail(job, &error);
-                }
-            }
+            Err(error) => self.fail(number, &error),
         }
+        false
     }
 
     /// Hands in the output of a slot and frees it.

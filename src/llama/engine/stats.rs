@@ -20,6 +20,9 @@ pub struct Stats {
     pub sampled_tokens: u64,
     /// Tokens that a grammar forced and that were not sampled.
     pub forced_tokens: u64,
+    /// Masks of grammars that were computed. Where decoding is greedy, only those tokens need one whose grammar refuses
+    /// what the model likes best.
+    pub masks: u64,
     /// Calls of the decoder.
     pub decodes: u64,
     /// Time in the decoder.
@@ -39,6 +42,7 @@ impl Stats {
         reused_tokens: 0,
         sampled_tokens: 0,
         forced_tokens: 0,
+        masks: 0,
         decodes: 0,
         decode_time: Duration::ZERO,
         mask_wait: Duration::ZERO,
@@ -56,6 +60,7 @@ impl Stats {
             reused_tokens: self.reused_tokens + more.reused_tokens,
             sampled_tokens: self.sampled_tokens + more.sampled_tokens,
             forced_tokens: self.forced_tokens + more.forced_tokens,
+            masks: self.masks + more.masks,
             decodes: self.decodes + more.decodes,
             decode_time: self.decode_time + more.decode_time,
             mask_wait: self.mask_wait + more.mask_wait,
@@ -74,6 +79,7 @@ pub struct Counters {
     pub reused_tokens: AtomicU64,
     pub sampled_tokens: AtomicU64,
     pub forced_tokens: AtomicU64,
+    pub masks: AtomicU64,
     pub decodes: AtomicU64,
     pub decode_nanos: AtomicU64,
     pub mask_wait_nanos: AtomicU64,
@@ -102,6 +108,7 @@ impl Counters {
             reused_tokens: read(&self.reused_tokens),
             sampled_tokens: read(&self.sampled_tokens),
             forced_tokens: read(&self.forced_tokens),
+            masks: read(&self.masks),
             decodes: read(&self.decodes),
             decode_time: time(&self.decode_nanos),
             mask_wait: time(&self.mask_wait_nanos),

@@ -88,6 +88,11 @@ impl Sampler {
         }
     }
 
+    /// Whether the most likely token is always taken.
+    pub fn is_greedy(&self) -> bool {
+        self.sampling.temperature == 0.0
+    }
+
     /// Tells the sampler of a token that now stands in the sequence, whether it was sampled, forced or part of the
     /// prompt. Only the penalties ask for it.
     pub fn accept(&mut self, token: u32) {
@@ -105,13 +110,13 @@ impl Sampler {
     /// +∞. A bias or an accepted token is not in the vocabulary.
     pub fn sample(&mut self, logits: &[f32], mask: Option<&[u32]>) -> Result<Choice> {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let choice = self.sample_with(&mut scratch, logits, mask);
+        let choice = self.sample_with(&mut scratch, logits, mask, &[]);
         self.scratch = scratch;
         choice
     }
 
-    /// [`Self::sample`] with working memory that several samplers share, which keeps it in the processor's cache. What
-    /// it held before does not matter.
+    /// [`Self::sample`] with working memory that several samplers share, which keeps it in the processor's cache; what
+    /// it held before does not matter. Tokens that are `refused` are not allowed, whatever the mask says.
     ///
     /// # Errors
     /// As for [`Self::sample`].
@@ -120,14 +125,15 @@ impl Sampler {
         scratch: &mut Scratch,
         logits: &[f32],
         mask: Option<&[u32]>,
+        refused: &[u32],
     ) -> Result<Choice> {
-        self.adjust(scratch, logits, mask)?;
+        self.adjust(scratch, logits, mask, refused)?;
         let Scratch { blocks, adjusted, rest, maxima, candidates } = scratch;
-        let rest = if adjusted.is_empty() { mask } else { Some(rest.as_slice()) };
+        let rest = if adjusted.is_empty() && refused.is_empty() { mask } else { Some(rest.as_slice()) };
         let view = View { logits, mask: rest };
         let Sampling { temperature, top_k, top_p, min_p, logprobs, .. } = self.sampling;
         let top_k = if (top_k as usize) < logits.len() { top_k as usize } else { 0 };
-        let greedy = temperature == 0.0;
+        let greedy = self.is_greedy();
         let scale = if greedy { 1.0 } else { 1.0 / temperature };
         let weighs_all = !greedy && top_k == 0 && (top_p < 1.0 || min_p == 0.0);
 
@@ -163,13 +169,21 @@ impl Sampler {
     }
 
     /// Finds the allowed tokens whose logits change, and the mask of the others.
-    fn adjust(&self, scratch: &mut Scratch, logits: &[f32], mask: Option<&[u32]>) -> Result<()> {
+    fn adjust(
+        &self,
+        scratch: &mut Scratch,
+        logits: &[f32],
+        mask: Option<&[u32]>,
+        refused: &[u32],
+    ) -> Result<()> {
         let Scratch { adjusted, rest, .. } = scratch;
         adjusted.clear();
         let counts = self.window.counts();
         let largest = self.bias.last().map(|entry| entry.0).max(counts.last().map(|entry| entry.0));
-        let Some(largest) = largest else { return Ok(()) };
-        if largest as usize >= logits.len() {
+        if largest.is_none() && refused.is_empty() {
+            return Ok(());
+        }
+        if let Some(largest) = largest.filter(|&token| token as usize >= logits.len()) {
             return Err(Error::engine(format!(
                 "token {largest} has a bias or came before, but the vocabulary has {} tokens only",
                 logits.len()
@@ -180,13 +194,18 @@ impl Sampler {
             Some(mask) => rest.extend_from_slice(mask),
             None => rest.resize(logits.len().div_ceil(32), u32::MAX),
         }
+        for &token in refused {
+            if let Some(word) = rest.get_mut(token as usize / 32) {
+                *word &= !(1 << (token % 32));
+            }
+        }
         let view = View { logits, mask };
         let (mut biases, mut counts) = (self.bias.as_slice(), counts);
         while let Some(token) = lower(biases.first(), counts.first()) {
             let bias = take(&mut biases, token).unwrap_or(0.0);
             let count = take(&mut counts, token).unwrap_or(0);
             let at = token as usize;
-            if !view.allows(at) {
+            if !view.allows(at) || refused.contains(&token) {
                 continue;
             }
             rest[at / 32] &= !(1 << (at % 32));
