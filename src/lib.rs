@@ -24,12 +24,16 @@
 //! assert!(scored[1].parts["structure"].value < Some(0.5));
 //! # Ok::<(), rlkd::Error>(())
 //! ```
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "train"), forbid(unsafe_code))]
+// One module has some: the call of the matrix product.
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 // In the order of the design: a module uses only what stands above it.
 pub mod error;
 pub mod config;
+#[cfg(any(feature = "llama", feature = "train"))]
+mod math;
 pub mod seed;
 pub mod trace;
 pub mod text;
@@ -41,6 +45,8 @@ pub mod decompose;
 pub mod judge;
 #[cfg(feature = "llama")]
 pub mod llama;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod align;
 pub mod answer;
 pub mod reward;

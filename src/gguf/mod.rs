@@ -3,6 +3,7 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>, versions 2 and 3, little-endian.
 
 pub mod check;
+pub mod dequantise;
 mod kinds;
 pub mod quantise;
 pub mod random;

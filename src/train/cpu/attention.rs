@@ -1,0 +1,233 @@
+//! Causal attention of grouped queries, within each of several texts that lie one behind the other.
+//!
+//! Scores are computed for a block of positions at a time and never kept: memory grows with the length of a text, not
+//! with its square (Dao et al., 2022). A text and a head of keys are one task; what it reads is copied first, so that
+//! its products run over neighbouring numbers.
+
+use rayon::prelude::*;
+
+use super::gemm::{Matrix, MatrixMut, add_product, product};
+use super::{by_rows, dot};
+use crate::math::exp;
+
+/// Rows of scores that are computed at a time.
+const BLOCK: usize = 128;
+
+/// The heads of a row: those of queries, then of keys, then of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Heads of queries; a multiple of `keys`.
+    pub queries: usize,
+    /// Heads of keys, and of values. Neighbouring heads of queries share one.
+    pub keys: usize,
+    /// Numbers of a head.
+    pub size: usize,
+}
+
+impl Heads {
+    /// Numbers of a row.
+    pub fn width(&self) -> usize {
+        (self.queries + 2 * self.keys) * self.size
+    }
+
+    /// Numbers of a row of the output.
+    pub fn out(&self) -> usize {
+        self.queries * self.size
+    }
+
+    /// Heads of queries that share a head of keys.
+    fn group(&self) -> usize {
+        self.queries / self.keys
+    }
+
+    /// Where in a row the queries of a head of keys begin, its keys, and its values.
+    fn places(&self, head: usize) -> [usize; 3] {
+        let keys = self.queries + head;
+        [head * self.group() * self.size, keys * self.size, (keys + self.keys) * self.size]
+    }
+
+    /// Positions whose rows make a block.
+    fn step(&self) -> usize {
+        (BLOCK / self.group()).max(1)
+    }
+}
+
+/// One text and one head of keys.
+struct Task {
+    first: usize,
+    length: usize,
+    head: usize,
+}
+
+/// Every text with every head. `starts` are the first rows of the texts, and the number of all rows.
+fn tasks(heads: Heads, starts: &[usize]) -> Vec<Task> {
+    let texts = starts.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
+    texts.flat_map(|(first, length)| (0..heads.keys).map(move |head| Task { first, length, head })).collect()
+}
+
+impl Task {
+    /// Copies `width` numbers of each row from `from` on.
+    fn gather(&self, rows: &[f32], row: usize, from: usize, width: usize) -> Vec<f32> {
+        let mut own = Vec::with_capacity(self.length * width);
+        for row in rows[self.first * row..].chunks_exact(row).take(self.length) {
+            own.extend_from_slice(&row[from..from + width]);
+        }
+        own
+    }
+
+    /// The other way round.
+    fn scatter(&self, own: &[f32], width: usize, rows: &mut [f32], row: usize, from: usize) {
+        let rows = rows[self.first * row..].chunks_exact_mut(row);
+        for (row, own) in rows.zip(own.chunks_exact(width)) {
+            row[from..from + width].copy_from_slice(own);
+        }
+    }
+
+    /// First row of each block, its rows, and the keys that its last row sees.
+    fn blocks(&self, heads: Heads) -> impl Iterator<Item = (usize, usize, usize)> {
+        let (length, step, group) = (self.length, heads.step(), heads.group());
+        (0..length).step_by(step).map(move |from| {
+            let to = (from + step).min(length);
+            (from * group, (to - from) * group, to)
+        })
+    }
+}
+
+/// Puts the attention of every row into `out`, and the logarithm of the sum of each head's weights into `log_sums`
+/// (`heads.queries` a row), which the way back needs.
+pub fn forward(x: &[f32], heads: Heads, starts: &[usize], out: &mut [f32], log_sums: &mut [f32]) {
+    let (size, group, width) = (heads.size, heads.group(), heads.width());
+    let scale = 1.0 / (size as f32).sqrt();
+    let tasks = tasks(heads, starts);
+    let done: Vec<(Vec<f32>, Vec<f32>)> = tasks
+        .par_iter()
+        .map(|task| {
+            let [q, k, v] = heads.places(task.head);
+            let queries = task.gather(x, width, q, group * size);
+            let keys = task.gather(x, width, k, size);
+            let values = task.gather(x, width, v, size);
+            let mut out = vec![0.0; queries.len()];
+            let mut log_sums = vec![0.0; task.length * group];
+            let mut scores = vec![0.0; heads.step() * group * task.length];
+            for (first, rows, seen) in task.blocks(heads) {
+                let scores = &mut scores[..rows * seen];
+                let block = Matrix::new(&queries[first * size..], rows, size);
+                let all = Matrix::new(&keys, seen, size);
+                product(MatrixMut::new(scores, rows, seen), block, all.transposed(), scale);
+                for (row, scores) in scores.chunks_exact_mut(seen).enumerate() {
+                    log_sums[first + row] = softmax(scores, (first + row) / group + 1);
+                }
+                let weights = Matrix::new(scores, rows, seen);
+                let to = MatrixMut::new(&mut out[first * size..], rows, size);
+                product(to, weights, Matrix::new(&values, seen, size), 1.0);
+            }
+            (out, log_sums)
+        })
+        .collect();
+    for (task, (own, sums)) in tasks.iter().zip(done) {
+        task.scatter(&own, group * size, out, heads.out(), heads.places(task.head)[0]);
+        task.scatter(&sums, group, log_sums, heads.queries, task.head * group);
+    }
+}
+
+/// Makes weights that sum to 1 of the first `seen` scores and 0 of the others; returns the logarithm of their sum.
+fn softmax(scores: &mut [f32], seen: usize) -> f32 {
+    let (scores, hidden) = scores.split_at_mut(seen);
+    hidden.fill(0.0);
+    let mut most = f32::NEG_INFINITY;
+    for score in &*scores {
+        most = if *score > most { *score } else { most };
+    }
+    for score in &mut *scores {
+        *score = exp(*score - most);
+    }
+    let sum = sum(scores);
+    let share = 1.0 / sum;
+    scores.iter_mut().for_each(|score| *score *= share);
+    most + sum.ln()
+}
+
+/// The sum in sixteen lanes.
+fn sum(numbers: &[f32]) -> f32 {
+    let (parts, rest) = numbers.as_chunks::<16>();
+    let mut lanes = [0.0f32; 16];
+    for part in parts {
+        for lane in 0..16 {
+            lanes[lane] += part[lane];
+        }
+    }
+    lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
+}
+
+/// Puts the gradient of `x` into `dx`, from the output, its gradient and the sums of [`forward`].
+pub fn backward(
+    x: &[f32],
+    heads: Heads,
+    starts: &[usize],
+    out: &[f32],
+    log_sums: &[f32],
+    dout: &[f32],
+    dx: &mut [f32],
+) {
+    let (size, group, width) = (heads.size, heads.group(), heads.width());
+    let scale = 1.0 / (size as f32).sqrt();
+    // What each head's output and its gradient have in common.
+    let mut common = vec![0.0; log_sums.len()];
+    by_rows(&mut common, 1, |first, common| {
+        for (at, common) in common.iter_mut().enumerate() {
+            let from = (first + at) * size;
+            *common = dot(&out[from..from + size], &dout[from..from + size]);
+        }
+    });
+    let tasks = tasks(heads, starts);
+    let done: Vec<[Vec<f32>; 3]> = tasks
+        .par_iter()
+        .map(|task| {
+            let [q, k, v] = heads.places(task.head);
+            let queries = task.gather(x, width, q, group * size);
+            let keys = task.gather(x, width, k, size);
+            let values = task.gather(x, width, v, size);
+            let dout = task.gather(dout, heads.out(), q, group * size);
+            let log_sums = task.gather(log_sums, heads.queries, task.head * group, group);
+            let common = task.gather(&common, heads.queries, task.head * group, group);
+            let mut gradients = [vec![0.0; queries.len()], vec![0.0; keys.len()], vec![0.0; values.len()]];
+            let [dqueries, dkeys, dvalues] = &mut gradients;
+            let room = heads.step() * group * task.length;
+            let (mut weights, mut scores) = (vec![0.0; room], vec![0.0; room]);
+            for (first, rows, seen) in task.blocks(heads) {
+                let (weights, scores) = (&mut weights[..rows * seen], &mut scores[..rows * seen]);
+                let block = Matrix::new(&queries[first * size..], rows, size);
+                let dblock = Matrix::new(&dout[first * size..], rows, size);
+                let (all_keys, all_values) =
+                    (Matrix::new(&keys, seen, size), Matrix::new(&values, seen, size));
+                product(MatrixMut::new(weights, rows, seen), block, all_keys.transposed(), scale);
+                product(MatrixMut::new(scores, rows, seen), dblock, all_values.transposed(), 1.0);
+                for row in 0..rows {
+                    let (at, visible) = (first + row, (first + row) / group + 1);
+                    let weights = &mut weights[row * seen..(row + 1) * seen];
+                    let scores = &mut scores[row * seen..(row + 1) * seen];
+                    weights[visible..].fill(0.0);
+                    scores[visible..].fill(0.0);
+                    let (log_sum, common) = (log_sums[at], common[at]);
+                    for (weight, score) in weights[..visible].iter_mut().zip(&mut scores[..visible]) {
+                        // Rounding could put it just above.
+                        let below = *weight - log_sum;
+                        *weight = exp(if below > 0.0 { 0.0 } else { below });
+                        *score = *weight * (*score - common) * scale;
+                    }
+                }
+                let (weights, scores) = (Matrix::new(weights, rows, seen), Matrix::new(scores, rows, seen));
+                add_product(MatrixMut::new(dvalues, seen, size), weights.transposed(), dblock, 1.0);
+                product(MatrixMut::new(&mut dqueries[first * size..], rows, size), scores, all_keys, 1.0);
+                add_product(MatrixMut::new(dkeys, seen, size), scores.transposed(), block, 1.0);
+            }
+            gradients
+        })
+        .collect();
+    for (task, [dqueries, dkeys, dvalues]) in tasks.iter().zip(done) {
+        let [q, k, v] = heads.places(task.head);
+        task.scatter(&dqueries, group * size, dx, width, q);
+        task.scatter(&dkeys, size, dx, width, k);
+        task.scatter(&dvalues, size, dx, width, v);
+    }
+}

@@ -1,0 +1,217 @@
+//! Products of matrices in slices.
+
+use gemm::Parallelism;
+
+/// A matrix in a slice, by rows or, transposed, by columns.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    data: &'a [f32],
+    shape: Strided,
+}
+
+/// A matrix to write into.
+pub struct MatrixMut<'a> {
+    data: &'a mut [f32],
+    shape: Strided,
+}
+
+/// Rows, columns, and how many numbers lie between neighbours in either direction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Strided {
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl Strided {
+    fn by_rows(rows: usize, columns: usize, row_stride: usize) -> Self {
+        Strided { rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// Numbers that a slice must have.
+    fn extent(&self) -> usize {
+        if self.rows == 0 || self.columns == 0 {
+            return 0;
+        }
+        (self.rows - 1)
+            .checked_mul(self.row_stride)
+            .and_then(|rows| rows.checked_add((self.columns - 1).checked_mul(self.column_stride)?))
+            .and_then(|last| last.checked_add(1))
+            .expect("a matrix that fits into memory")
+    }
+}
+
+impl<'a> Matrix<'a> {
+    /// `rows` rows of `columns` numbers, one behind the other.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// Rows that begin `row_stride` numbers apart: columns of a wider matrix. Panics if the slice is too short.
+    pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        let shape = Strided::by_rows(rows, columns, row_stride);
+        assert!(shape.extent() <= data.len(), "a matrix of {rows} x {columns} in {} numbers", data.len());
+        Matrix { data, shape }
+    }
+
+    /// Rows as columns.
+    pub fn transposed(self) -> Self {
+        let Strided { rows, columns, row_stride, column_stride } = self.shape;
+        let shape =
+            Strided { rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride };
+        Matrix { shape, ..self }
+    }
+}
+
+impl<'a> MatrixMut<'a> {
+    /// `rows` rows of `columns` numbers, one behind the other.
+    pub fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// Rows that begin `row_stride` numbers apart. Panics if the slice is too short or rows overlap.
+    pub fn strided(data: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        let shape = Strided::by_rows(rows, columns, row_stride);
+        assert!(shape.extent() <= data.len(), "a matrix of {rows} x {columns} in {} numbers", data.len());
+        assert!(rows < 2 || columns <= row_stride, "rows that overlap");
+        MatrixMut { data, shape }
+    }
+}
+
+/// Puts `scale` · `a` · `b` into `out`, on one thread.
+pub fn product(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+    run(out, a, b, scale, false, Parallelism::None);
+}
+
+/// Adds `scale` · `a` · `b` to `out`, on one thread.
+pub fn add_product(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+    run(out, a, b, scale, true, Parallelism::None);
+}
+
+/// [`product`] on all threads.
+pub fn product_on_all(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+    run(out, a, b, scale, false, threads());
+}
+
+/// [`add_product`] on all threads.
+pub fn add_product_on_all(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+    run(out, a, b, scale, true, threads());
+}
+
+fn threads() -> Parallelism {
+    match rayon::current_num_threads() {
+        0 | 1 => Parallelism::None,
+        more => Parallelism::Rayon(more),
+    }
+}
+
+#[allow(unsafe_code)]
+fn run(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool, parallelism: Parallelism) {
+    let (to, left, right) = (out.shape, a.shape, b.shape);
+    assert!(
+        left.columns == right.rows && to.rows == left.rows && to.columns == right.columns,
+        "{left:?} times {right:?} is not {to:?}"
+    );
+    if to.rows == 0 || to.columns == 0 {
+        return;
+    }
+    let stride = |stride: usize| isize::try_from(stride).expect("a stride that fits into memory");
+    // SAFETY: the constructors have seen to it that every number that `rows`, `columns` and the strides reach lies in
+    // its slice; the rows of `out` do not overlap, and as it is borrowed mutably, neither do `out` and the others.
+    unsafe {
+        gemm::gemm(
+            to.rows,
+            to.columns,
+            left.columns,
+            out.data.as_mut_ptr(),
+            stride(to.column_stride),
+            stride(to.row_stride),
+            add,
+            a.data.as_ptr(),
+            stride(left.column_stride),
+            stride(left.row_stride),
+            b.data.as_ptr(),
+            stride(right.column_stride),
+            stride(right.row_stride),
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|at| ((at * 7919 + seed * 104_729) % 1000) as f32 / 500.0 - 1.0).collect()
+    }
+
+    #[test]
+    fn products_are_those_of_the_obvious_loops() {
+        for (rows, inner, columns) in [(1, 1, 1), (3, 5, 2), (64, 33, 17), (1, 40, 9), (7, 0, 3), (70, 64, 1)]
+        {
+            let (a, b) = (numbers(rows * inner, 1), numbers(inner * columns, 2));
+            let mut expected = vec![0.0f64; rows * columns];
+            for row in 0..rows {
+                for column in 0..columns {
+                    for at in 0..inner {
+                        expected[row * columns + column] +=
+                            f64::from(a[row * inner + at]) * f64::from(b[at * columns + column]);
+                    }
+                }
+            }
+            let transposed: Vec<f32> =
+                (0..inner * columns).map(|at| b[(at % inner.max(1)) * columns + at / inner.max(1)]).collect();
+            let left = Matrix::new(&a, rows, inner);
+            // Written between columns that must stay.
+            let mut wide = vec![5.0; rows * (columns + 3)];
+            let out = |wide: &mut [f32], add: bool, all: bool| {
+                let right = Matrix::new(&transposed, columns, inner).transposed();
+                let out = MatrixMut::strided(wide, rows, columns, columns + 3);
+                match (add, all) {
+                    (false, false) => product(out, left, right, 0.5),
+                    (false, true) => product_on_all(out, left, right, 0.5),
+                    (true, false) => add_product(out, left, right, 0.5),
+                    (true, true) => add_product_on_all(out, left, right, 0.5),
+                }
+            };
+            for all in [false, true] {
+                out(&mut wide, false, all);
+                out(&mut wide, true, all);
+                for row in 0..rows {
+                    for column in 0..columns + 3 {
+                        let found = wide[row * (columns + 3) + column];
+                        let right = if column < columns { expected[row * columns + column] } else { 5.0 };
+                        assert!(
+                            (f64::from(found) - right).abs() < 1e-4,
+                            "{rows} {inner} {columns}: {found} {right}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "in 5 numbers")]
+    fn a_slice_that_is_too_short_is_refused() {
+        Matrix::new(&[0.0; 5], 2, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "is not")]
+    fn shapes_that_do_not_go_together_are_refused() {
+        product(
+            MatrixMut::new(&mut [0.0; 4], 2, 2),
+            Matrix::new(&[0.0; 6], 2, 3),
+            Matrix::new(&[0.0; 4], 2, 2),
+            1.0,
+        );
+    }
+}

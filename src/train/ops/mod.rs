@@ -1,0 +1,271 @@
+//! Operations that gradients go through, each forward and backward: on a processor loops of ours over slices
+//! ([`super::cpu`]), elsewhere the same thing composed of candle's own differentiable operations.
+//!
+//! candle's fused operations have no way back and stop gradients without a word, and its products compute gradients of
+//! matrices that nobody trains. These do neither. [`apply`] makes any of them with one to three inputs an operation of
+//! candle; the trainer puts them on a [`super::tape::Tape`], which takes any number of inputs and moves gradients
+//! where candle's own way back adds each to a tensor of zeros.
+
+mod attention;
+mod embedding;
+mod norm;
+mod projection;
+mod rope;
+mod simple;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Shape, Storage, Tensor, Var, bail,
+};
+
+pub use crate::train::cpu::attention::Heads;
+pub use crate::train::cpu::linear::Weight;
+pub use crate::train::cpu::rope::{Angles, Layout as RopeLayout};
+pub use attention::Attention;
+pub use embedding::Embedding;
+pub use norm::{HeadNorm, RmsNorm};
+pub use projection::{Adapter, Base, Bias, Part, Projection};
+pub use rope::Rope;
+pub use simple::{Add, SwiGlu};
+
+type Result<T> = candle_core::Result<T>;
+
+/// What an operation's forward pass keeps for its way back, beside inputs and output.
+pub type Saved = Vec<f32>;
+
+/// A differentiable operation on tensors of `f32`.
+pub trait Op: Send + Sync {
+    /// Its name, for messages.
+    fn name(&self) -> &'static str;
+
+    /// The shape of the output.
+    ///
+    /// # Errors
+    /// Inputs of these shapes do not go together.
+    fn shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>>;
+
+    /// Computes the output, whose numbers are 0 before.
+    fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved;
+
+    /// The gradients of the inputs that are `wanted`, from that of the output; `None` for the others.
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        out: &[f32],
+        saved: &Saved,
+        dout: &[f32],
+        wanted: &[bool],
+    ) -> Vec<Option<Vec<f32>>>;
+
+    /// The same of candle's own differentiable operations: what runs on other devices than processors.
+    ///
+    /// # Errors
+    /// candle's.
+    fn composed(&self, inputs: &[Tensor]) -> Result<Tensor>;
+}
+
+/// Calls `work` with the numbers of tensors on a processor.
+///
+/// # Errors
+/// One is elsewhere, has other numbers than `f32`, or holes.
+pub(super) fn with_slices<T>(tensors: &[&Tensor], work: impl FnOnce(&[&[f32]]) -> Result<T>) -> Result<T> {
+    let guards: Vec<_> = tensors.iter().map(|tensor| tensor.storage_and_layout()).collect();
+    let slices = guards
+        .iter()
+        .map(|(storage, layout)| match &**storage {
+            Storage::Cpu(storage) => slice(storage, layout),
+            _ => bail!("a tensor on a processor is wanted"),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    work(&slices)
+}
+
+fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match (storage, layout.contiguous_offsets()) {
+        (CpuStorage::F32(numbers), Some((from, to))) => Ok(&numbers[from..to]),
+        (CpuStorage::F32(_), None) => bail!("a tensor without holes is wanted"),
+        _ => bail!("a tensor of f32 is wanted"),
+    }
+}
+
+/// Runs an operation forward, without a trace for candle's own way back.
+///
+/// # Errors
+/// The inputs do not go together, or candle fails.
+pub(super) fn run(op: &dyn Op, inputs: &[&Tensor]) -> Result<(Tensor, Saved)> {
+    if !inputs.iter().all(|tensor| tensor.device().is_cpu()) {
+        let own: Vec<Tensor> = inputs.iter().map(|tensor| tensor.detach()).collect();
+        return Ok((op.composed(&own)?.detach(), Saved::new()));
+    }
+    let shapes: Vec<&[usize]> = inputs.iter().map(|tensor| tensor.dims()).collect();
+    let shape = op.shape(&shapes)?;
+    let mut out = vec![0.0; shape.iter().product()];
+    let saved = with_slices(inputs, |slices| Ok(op.forward(slices, &mut out)))?;
+    Ok((Tensor::from_vec(out, shape, &Device::Cpu)?, saved))
+}
+
+/// Runs an operation backward.
+///
+/// # Errors
+/// candle fails.
+pub(super) fn run_back(
+    op: &dyn Op,
+    inputs: &[&Tensor],
+    out: &Tensor,
+    saved: &Saved,
+    dout: &Tensor,
+    wanted: &[bool],
+) -> Result<Vec<Option<Tensor>>> {
+    if !dout.device().is_cpu() {
+        return composed_back(op, inputs, dout, wanted);
+    }
+    let all: Vec<&Tensor> = inputs.iter().copied().chain([out, dout]).collect();
+    let gradients = with_slices(&all, |slices| {
+        let (inputs, ends) = slices.split_at(inputs.len());
+        Ok(op.backward(inputs, ends[0], saved, ends[1], wanted))
+    })?;
+    let tensor = |(gradient, input): (Option<Vec<f32>>, &&Tensor)| {
+        gradient.map(|gradient| Tensor::from_vec(gradient, input.shape(), &Device::Cpu)).transpose()
+    };
+    gradients.into_iter().zip(inputs).map(tensor).collect()
+}
+
+/// Backward through the composed form, by candle.
+fn composed_back(
+    op: &dyn Op,
+    inputs: &[&Tensor],
+    dout: &Tensor,
+    wanted: &[bool],
+) -> Result<Vec<Option<Tensor>>> {
+    let inputs: Vec<(Tensor, bool)> = inputs
+        .iter()
+        .zip(wanted)
+        .map(|(tensor, wanted)| {
+            Ok((
+                if *wanted { Var::from_tensor(&tensor.detach())?.into_inner() } else { tensor.detach() },
+                *wanted,
+            ))
+        })
+        .collect::<Result<_>>()?;
+    let own: Vec<Tensor> = inputs.iter().map(|(tensor, _)| tensor.clone()).collect();
+    let gradients = (op.composed(&own)? * dout.detach())?.sum_all()?.backward()?;
+    Ok(inputs
+        .iter()
+        .map(|(tensor, wanted)| wanted.then(|| gradients.get(tensor).cloned()).flatten())
+        .collect())
+}
+
+/// Applies an operation with one to three inputs as an operation of candle, so that candle's own way back goes through
+/// it.
+///
+/// # Errors
+/// Another number of inputs, inputs that do not go together, or candle fails.
+pub fn apply(op: impl Op + 'static, inputs: &[&Tensor]) -> Result<Tensor> {
+    if !inputs.iter().all(|tensor| tensor.device().is_cpu()) {
+        let own: Vec<Tensor> = inputs.iter().map(|tensor| (*tensor).clone()).collect();
+        return op.composed(&own);
+    }
+    let custom = Custom { op: Arc::new(op), saved: Mutex::default() };
+    match inputs {
+        [one] => one.apply_op1(custom),
+        [one, two] => one.apply_op2(two, custom),
+        [one, two, three] => one.apply_op3(two, three, custom),
+        more => bail!("candle's operations have one to three inputs, not {}", more.len()),
+    }
+}
+
+/// An operation of ours as one of candle's, which is applied once.
+struct Custom {
+    op: Arc<dyn Op>,
+    saved: Mutex<Saved>,
+}
+
+impl Custom {
+    fn forward(&self, inputs: &[(&CpuStorage, &Layout)]) -> Result<(CpuStorage, Shape)> {
+        let shapes: Vec<&[usize]> = inputs.iter().map(|(_, layout)| layout.dims()).collect();
+        let shape = self.op.shape(&shapes)?;
+        let slices =
+            inputs.iter().map(|(storage, layout)| slice(storage, layout)).collect::<Result<Vec<_>>>()?;
+        let mut out = vec![0.0; shape.iter().product()];
+        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = self.op.forward(&slices, &mut out);
+        Ok((CpuStorage::F32(out), shape.into()))
+    }
+
+    fn backward(&self, inputs: &[&Tensor], out: &Tensor, dout: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let wanted: Vec<bool> = inputs.iter().map(|tensor| tensor.track_op()).collect();
+        let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        run_back(&*self.op, inputs, out, &saved, &dout.contiguous()?, &wanted)
+    }
+}
+
+impl CustomOp1 for Custom {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.forward(&[(s1, l1)])
+    }
+
+    fn bwd(&self, one: &Tensor, out: &Tensor, dout: &Tensor) -> Result<Option<Tensor>> {
+        Ok(self.backward(&[one], out, dout)?.remove(0))
+    }
+}
+
+impl CustomOp2 for Custom {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.forward(&[(s1, l1), (s2, l2)])
+    }
+
+    fn bwd(
+        &self,
+        one: &Tensor,
+        two: &Tensor,
+        out: &Tensor,
+        dout: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let mut all = self.backward(&[one, two], out, dout)?.into_iter();
+        Ok((all.next().flatten(), all.next().flatten()))
+    }
+}
+
+impl CustomOp3 for Custom {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.forward(&[(s1, l1), (s2, l2), (s3, l3)])
+    }
+
+    fn bwd(
+        &self,
+        one: &Tensor,
+        two: &Tensor,
+        three: &Tensor,
+        out: &Tensor,
+        dout: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let mut all = self.backward(&[one, two, three], out, dout)?.into_iter();
+        Ok((all.next().flatten(), all.next().flatten(), all.next().flatten()))
+    }
+}

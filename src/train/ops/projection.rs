@@ -1,0 +1,367 @@
+//! Products with the matrices of a model, with their adapters beside them.
+
+use std::sync::Arc;
+
+use candle_core::{Tensor, bail};
+use rayon::prelude::*;
+
+use super::{Op, Result, Saved, Weight};
+use crate::seed::mix;
+use crate::train::cpu::gemm::{Matrix, MatrixMut, add_product_on_all, product_on_all};
+use crate::train::cpu::{PART, by_rows};
+
+/// Where a matrix comes from.
+#[derive(Clone, Debug)]
+pub enum Base {
+    /// Of the model, and not trained.
+    Frozen(Weight),
+    /// An input `[rows, columns]`.
+    Trained,
+}
+
+/// Where a bias comes from.
+#[derive(Clone, Debug)]
+pub enum Bias {
+    /// There is none.
+    None,
+    /// Of the model, and not trained.
+    Frozen(Arc<[f32]>),
+    /// An input `[rows]`.
+    Trained,
+}
+
+/// A low-rank matrix that is added (LoRA, Hu et al., 2021): inputs A `[rank, columns]` and B `[rows, rank]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adapter {
+    /// Rows of A.
+    pub rank: usize,
+    /// What B · A is multiplied by.
+    pub scale: f32,
+}
+
+/// A matrix whose outputs lie beside those of others.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Outputs.
+    pub rows: usize,
+    /// The matrix.
+    pub base: Base,
+    /// What is added to the outputs.
+    pub bias: Bias,
+    /// What is trained beside it.
+    pub adapter: Option<Adapter>,
+}
+
+/// x · Wᵀ + bias + scale · (x · Aᵀ) · Bᵀ for matrices that read the same x; W + B · A is never there. Inputs: x
+/// `[n, columns]`, then for each part what of it is trained: matrix, bias, A, B. Output: `[n, rows of all parts]`.
+#[derive(Clone, Debug)]
+pub struct Projection {
+    /// Numbers of a row of x.
+    pub columns: usize,
+    /// The matrices.
+    pub parts: Vec<Part>,
+    /// Share of x that adapters do not see, and the seed by which it is drawn.
+    pub dropout: Option<(f32, u64)>,
+}
+
+/// Which inputs belong to a part.
+struct Own {
+    place: usize,
+    matrix: Option<usize>,
+    bias: Option<usize>,
+    adapter: Option<(Adapter, usize, usize)>,
+}
+
+impl Projection {
+    /// A frozen matrix alone.
+    pub fn frozen(weight: Weight) -> Self {
+        let (rows, columns) = (weight.rows, weight.columns);
+        let part = Part { rows, base: Base::Frozen(weight), bias: Bias::None, adapter: None };
+        Projection { columns, parts: vec![part], dropout: None }
+    }
+
+    fn width(&self) -> usize {
+        self.parts.iter().map(|part| part.rows).sum()
+    }
+
+    /// Ranks of all adapters.
+    fn ranks(&self) -> usize {
+        self.parts.iter().filter_map(|part| part.adapter).map(|adapter| adapter.rank).sum()
+    }
+
+    fn own(&self) -> Vec<Own> {
+        let (mut next, mut place) = (1, 0);
+        let mut input = |wanted: bool| {
+            next += usize::from(wanted);
+            wanted.then_some(next - 1)
+        };
+        self.parts
+            .iter()
+            .map(|part| {
+                let own = Own {
+                    place,
+                    matrix: input(matches!(part.base, Base::Trained)),
+                    bias: input(matches!(part.bias, Bias::Trained)),
+                    adapter: part.adapter.and_then(|adapter| Some((adapter, input(true)?, input(true)?))),
+                };
+                place += part.rows;
+                own
+            })
+            .collect()
+    }
+
+    /// What the adapters see of x.
+    fn seen(&self, x: &[f32]) -> Option<Vec<f32>> {
+        let (share, seed) = self.dropout.filter(|(share, _)| *share > 0.0)?;
+        let mut seen = x.to_vec();
+        drop_out(&mut seen, share, seed);
+        Some(seen)
+    }
+
+    /// A of all adapters, one below the other.
+    fn all_a(&self, own: &[Own], inputs: &[&[f32]]) -> Vec<f32> {
+        let mut all = Vec::with_capacity(self.ranks() * self.columns);
+        for (_, a, _) in own.iter().filter_map(|own| own.adapter) {
+            all.extend_from_slice(inputs[a]);
+        }
+        all
+    }
+}
+
+/// Sets a share of the numbers to 0 and divides the others by what is left; the same numbers for the same seed.
+fn drop_out(numbers: &mut [f32], share: f32, seed: u64) {
+    let keep = 1.0 / (1.0 - share);
+    let limit = (f64::from(share) * 2f64.powi(32)) as u64;
+    numbers.par_chunks_mut(PART).enumerate().for_each(|(part, numbers)| {
+        for (at, number) in numbers.iter_mut().enumerate() {
+            let draw = mix(seed ^ mix((part * PART + at) as u64)) >> 32;
+            *number = if draw < limit { 0.0 } else { *number * keep };
+        }
+    });
+}
+
+impl Op for Projection {
+    fn name(&self) -> &'static str {
+        "projection"
+    }
+
+    fn shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>> {
+        let [[rows, columns], ..] = inputs else { bail!("a projection of {inputs:?}") };
+        let mut fits = *columns == self.columns;
+        let mut count = 1;
+        for (own, part) in self.own().iter().zip(&self.parts) {
+            let mut has = |input: Option<usize>, shape: &[usize]| {
+                count += usize::from(input.is_some());
+                fits &= input.is_none_or(|at| inputs.get(at) == Some(&shape));
+            };
+            has(own.matrix, &[part.rows, self.columns]);
+            has(own.bias, &[part.rows]);
+            if let Some((adapter, a, b)) = own.adapter {
+                has(Some(a), &[adapter.rank, self.columns]);
+                has(Some(b), &[part.rows, adapter.rank]);
+            }
+            if let Base::Frozen(weight) = &part.base {
+                fits &= (weight.rows, weight.columns) == (part.rows, self.columns);
+            }
+            if let Bias::Frozen(bias) = &part.bias {
+                fits &= bias.len() == part.rows;
+            }
+        }
+        if !fits || count != inputs.len() {
+            bail!("a projection of {inputs:?} by {} matrices of {} columns", self.parts.len(), self.columns);
+        }
+        Ok(vec![*rows, self.width()])
+    }
+
+    fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved {
+        let (x, width, columns) = (inputs[0], self.width(), self.columns);
+        let rows = x.len() / columns;
+        if rows == 0 {
+            return Saved::new();
+        }
+        let own = self.own();
+        for (own, part) in own.iter().zip(&self.parts) {
+            match (&part.base, own.matrix) {
+                (Base::Frozen(weight), _) => weight.forward(x, out, width, own.place),
+                (Base::Trained, Some(matrix)) => {
+                    let matrix = Matrix::new(inputs[matrix], part.rows, columns).transposed();
+                    let to = MatrixMut::strided(&mut out[own.place..], rows, part.rows, width);
+                    product_on_all(to, Matrix::new(x, rows, columns), matrix, 1.0);
+                }
+                (Base::Trained, None) => {}
+            }
+        }
+        let biases: Vec<(usize, &[f32])> = own
+            .iter()
+            .zip(&self.parts)
+            .filter_map(|(own, part)| match (&part.bias, own.bias) {
+                (Bias::Frozen(bias), _) => Some((own.place, &**bias)),
+                (Bias::Trained, Some(bias)) => Some((own.place, inputs[bias])),
+                _ => None,
+            })
+            .collect();
+        if !biases.is_empty() {
+            by_rows(out, width, |_, out| {
+                for row in out.chunks_exact_mut(width) {
+                    for (place, bias) in &biases {
+                        row[*place..].iter_mut().zip(*bias).for_each(|(to, more)| *to += more);
+                    }
+                }
+            });
+        }
+        let ranks = self.ranks();
+        if ranks == 0 {
+            return Saved::new();
+        }
+        let mut low = vec![0.0; rows * ranks];
+        let seen = self.seen(x);
+        let all_a = self.all_a(&own, inputs);
+        product_on_all(
+            MatrixMut::new(&mut low, rows, ranks),
+            Matrix::new(seen.as_deref().unwrap_or(x), rows, columns),
+            Matrix::new(&all_a, ranks, columns).transposed(),
+            1.0,
+        );
+        let mut from = 0;
+        for (own, part) in own.iter().zip(&self.parts) {
+            let Some((adapter, _, b)) = own.adapter else { continue };
+            add_product_on_all(
+                MatrixMut::strided(&mut out[own.place..], rows, part.rows, width),
+                Matrix::strided(&low[from..], rows, adapter.rank, ranks),
+                Matrix::new(inputs[b], part.rows, adapter.rank).transposed(),
+                adapter.scale,
+            );
+            from += adapter.rank;
+        }
+        low
+    }
+
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        _out: &[f32],
+        saved: &Saved,
+        dout: &[f32],
+        wanted: &[bool],
+    ) -> Vec<Option<Vec<f32>>> {
+        let (x, width, columns) = (inputs[0], self.width(), self.columns);
+        let rows = x.len() / columns;
+        let mut gradients: Vec<Option<Vec<f32>>> =
+            (0..inputs.len()).map(|at| (wanted[at] && at > 0).then(|| vec![0.0; inputs[at].len()])).collect();
+        let own = self.own();
+        let mut dx = wanted[0].then(|| vec![0.0; x.len()]);
+        for (own, part) in own.iter().zip(&self.parts) {
+            let dy = || Matrix::strided(&dout[own.place..], rows, part.rows, width);
+            if rows == 0 {
+                break;
+            }
+            if let Some(dx) = &mut dx {
+                match (&part.base, own.matrix) {
+                    (Base::Frozen(weight), _) => weight.backward(dout, width, own.place, dx),
+                    (Base::Trained, Some(matrix)) => {
+                        let matrix = Matrix::new(inputs[matrix], part.rows, columns);
+                        add_product_on_all(MatrixMut::new(dx, rows, columns), dy(), matrix, 1.0);
+                    }
+                    (Base::Trained, None) => {}
+                }
+            }
+            if let Some(gradient) = own.matrix.and_then(|at| gradients[at].as_mut()) {
+                let to = MatrixMut::new(gradient, part.rows, columns);
+                product_on_all(to, dy().transposed(), Matrix::new(x, rows, columns), 1.0);
+            }
+            if let Some(gradient) = own.bias.and_then(|at| gradients[at].as_mut()) {
+                for dout in dout.chunks_exact(width) {
+                    gradient.iter_mut().zip(&dout[own.place..]).for_each(|(to, more)| *to += more);
+                }
+            }
+        }
+        let ranks = self.ranks();
+        if ranks > 0 && rows > 0 {
+            let mut dlow = vec![0.0; rows * ranks];
+            let mut from = 0;
+            for (own, part) in own.iter().zip(&self.parts) {
+                let Some((adapter, _, b)) = own.adapter else { continue };
+                let dy = Matrix::strided(&dout[own.place..], rows, part.rows, width);
+                product_on_all(
+                    MatrixMut::strided(&mut dlow[from..], rows, adapter.rank, ranks),
+                    dy,
+                    Matrix::new(inputs[b], part.rows, adapter.rank),
+                    adapter.scale,
+                );
+                if let Some(gradient) = &mut gradients[b] {
+                    product_on_all(
+                        MatrixMut::new(gradient, part.rows, adapter.rank),
+                        dy.transposed(),
+                        Matrix::strided(&saved[from..], rows, adapter.rank, ranks),
+                        adapter.scale,
+                    );
+                }
+                from += adapter.rank;
+            }
+            let seen = self.seen(x);
+            let seen_x = Matrix::new(seen.as_deref().unwrap_or(x), rows, columns);
+            let mut all = vec![0.0; ranks * columns];
+            product_on_all(
+                MatrixMut::new(&mut all, ranks, columns),
+                Matrix::new(&dlow, rows, ranks).transposed(),
+                seen_x,
+                1.0,
+            );
+            let mut rest = all.as_slice();
+            for (adapter, a, _) in own.iter().filter_map(|own| own.adapter) {
+                let (gradient, others) = rest.split_at(adapter.rank * columns);
+                if let Some(to) = &mut gradients[a] {
+                    to.copy_from_slice(gradient);
+                }
+                rest = others;
+            }
+            if let Some(dx) = &mut dx {
+                let (low, all_a) = (Matrix::new(&dlow, rows, ranks), self.all_a(&own, inputs));
+                let all_a = Matrix::new(&all_a, ranks, columns);
+                match self.dropout.filter(|(share, _)| *share > 0.0) {
+                    None => add_product_on_all(MatrixMut::new(dx, rows, columns), low, all_a, 1.0),
+                    Some((share, seed)) => {
+                        let mut through = vec![0.0; x.len()];
+                        product_on_all(MatrixMut::new(&mut through, rows, columns), low, all_a, 1.0);
+                        drop_out(&mut through, share, seed);
+                        dx.iter_mut().zip(through).for_each(|(to, more)| *to += more);
+                    }
+                }
+            }
+        }
+        gradients[0] = dx;
+        gradients
+    }
+
+    fn composed(&self, inputs: &[Tensor]) -> Result<Tensor> {
+        let x = &inputs[0];
+        let seen = match self.dropout.filter(|(share, _)| *share > 0.0) {
+            None => x.clone(),
+            Some((share, seed)) => {
+                let mut mask = vec![1.0f32; x.elem_count()];
+                drop_out(&mut mask, share, seed);
+                (x * Tensor::from_vec(mask, x.shape(), x.device())?)?
+            }
+        };
+        let mut outs = Vec::new();
+        for (own, part) in self.own().iter().zip(&self.parts) {
+            let matrix = match (&part.base, own.matrix) {
+                (Base::Frozen(weight), _) => weight.tensor(x.device())?,
+                (Base::Trained, Some(at)) => inputs[at].clone(),
+                (Base::Trained, None) => bail!("a matrix that is trained is no input"),
+            };
+            let mut out = x.matmul(&matrix.t()?)?;
+            match (&part.bias, own.bias) {
+                (Bias::Frozen(bias), _) => out = out.broadcast_add(&Tensor::new(&**bias, x.device())?)?,
+                (Bias::Trained, Some(at)) => out = out.broadcast_add(&inputs[at])?,
+                _ => {}
+            }
+            if let Some((adapter, a, b)) = own.adapter {
+                let low = seen.matmul(&inputs[a].t()?)?.matmul(&inputs[b].t()?)?;
+                out = (out + (low * f64::from(adapter.scale))?)?;
+            }
+            outs.push(out);
+        }
+        Tensor::cat(&outs, 1)
+    }
+}

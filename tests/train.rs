@@ -1,0 +1,252 @@
+//! The trainer on small real models: losses, gradients and steps are those of transformers, peft and PyTorch.
+#![cfg(feature = "train")]
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use rlkd::gguf::random::{Architecture, Spec, write};
+use rlkd::seed::{Seed, mix};
+use rlkd::train::cpu::head::{Slope, Token};
+use rlkd::train::lora::LoraConfig;
+use rlkd::train::model::{Gradients, Model, Target, Texts, Trained, Weights};
+use rlkd::train::optim::{AdamW, OptimConfig, Schedule};
+use serde_json::Value;
+use sha2::Digest;
+
+/// The models that golden files were made of; their names say which and what is trained. Sizes differ from each other,
+/// so that nothing is mixed up unseen.
+fn golden() -> Vec<(String, Spec)> {
+    let mut specs = Vec::new();
+    for architecture in Architecture::ALL {
+        let spec =
+            Spec { architecture, vocabulary: 600, embedding: 96, heads: 6, kv_heads: 2, ..Spec::default() };
+        let tied = architecture == Architecture::Qwen3;
+        let head_size = if architecture == Architecture::Qwen2 { 16 } else { 32 };
+        let spec = Spec { layers: 2, head_size, feed_forward: 160, context: 512, tied, seed: 11, ..spec };
+        for kind in ["lora", "all"] {
+            specs.push((format!("{}-{kind}", architecture.name()), spec.clone()));
+        }
+    }
+    specs
+}
+
+/// Writes them for `golden/peft_training.py`, into the folder that is asked for.
+#[test]
+fn golden_models() {
+    let Some(folder) = std::env::var_os("RLKD_GOLDEN") else { return };
+    std::fs::create_dir_all(&folder).expect("the folder");
+    for (name, spec) in golden() {
+        write(&Path::new(&folder).join(format!("{name}.gguf")), &spec).expect("write");
+    }
+}
+
+/// Numbers between -0.05 and 0.05 that look random, the same here and in `golden/peft_training.py`.
+fn numbers(name: &str, count: usize) -> Vec<f32> {
+    let hash = sha2::Sha256::digest(name.as_bytes());
+    let seed = u64::from_le_bytes(hash[..8].try_into().expect("eight bytes"));
+    let at = |n: usize| mix(seed.wrapping_add((n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    (0..count).map(|n| (((at(n) >> 40) as f64 / f64::from(1 << 24) - 0.5) * 0.1) as f32).collect()
+}
+
+struct Golden {
+    value: Value,
+}
+
+impl Golden {
+    fn read(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/training/{name}.json"));
+        let text = std::fs::read_to_string(path).expect("golden");
+        Golden { value: serde_json::from_str(&text).expect("JSON") }
+    }
+
+    fn floats(&self, key: &str) -> Vec<f64> {
+        floats(&self.value[key])
+    }
+
+    fn texts(&self) -> Vec<Vec<u32>> {
+        let texts = self.value["texts"].as_array().expect("texts").iter();
+        texts.map(|text| floats(text).into_iter().map(|token| token as u32).collect()).collect()
+    }
+}
+
+fn floats(value: &Value) -> Vec<f64> {
+    value.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number")).collect()
+}
+
+/// The targets of texts from some places on, with the number of tokens before each text.
+fn targets(texts: &[Vec<u32>], from: &[f64]) -> Vec<Target> {
+    let mut before = 0;
+    let mut targets = Vec::new();
+    for (text, from) in texts.iter().zip(from) {
+        for (at, token) in text.iter().enumerate().skip(*from as usize) {
+            targets.push(Target { row: before + at - 1, token: *token });
+        }
+        before += text.len();
+    }
+    targets
+}
+
+fn file(folder: &Path, spec: &Spec) -> PathBuf {
+    let path = folder.join("model.gguf");
+    write(&path, spec).expect("a model is written");
+    path
+}
+
+/// The mean loss of the targets and its gradients.
+fn step(model: &mut Model, texts: &Texts, targets: &[Target]) -> (f64, Gradients) {
+    let mut gradients = Gradients::new();
+    let share = 1.0 / targets.len() as f32;
+    let slope = |_: usize, _: Token| Slope { logprob: -share, entropy: 0.0 };
+    let found = model.loss(texts, targets, 1.0, Seed(1), slope, &mut gradients).expect("a loss");
+    let sum: f64 = found.iter().map(|token| -f64::from(token.logprob)).sum();
+    (sum / targets.len() as f64, gradients)
+}
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().and_then(|flat| flat.to_vec1()).expect("numbers")
+}
+
+/// Losses of ten steps within 1e-4, and every gradient of the first within 1e-3 of its norm.
+#[test]
+fn training_is_that_of_transformers_peft_and_torch() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, spec) in golden() {
+        let golden = Golden::read(&name);
+        let path = file(folder.path(), &spec);
+        let hash = sha2::Sha256::digest(std::fs::read(&path).expect("the file"));
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(golden.value["file_sha256"], hash, "the generator changed: make the golden files anew");
+        let weights = Weights::load(&path).expect("a model");
+        let lora = LoraConfig {
+            r: golden.value["rank"].as_u64().expect("a rank") as usize,
+            lora_alpha: golden.value["alpha"].as_f64().expect("alpha") as f32,
+            ..LoraConfig::default()
+        };
+        let trained = if name.ends_with("all") { Trained::All } else { Trained::Lora(lora) };
+        let is_lora = trained != Trained::All;
+        let mut model = Model::new(weights, trained, Seed(0)).expect("a model");
+        if is_lora {
+            for one in model.parameters_mut() {
+                let begin = numbers(&one.name, one.value.elem_count());
+                one.value = Tensor::from_vec(begin, one.value.shape(), &Device::Cpu).expect("a tensor");
+            }
+        }
+        let texts = golden.texts();
+        let targets = targets(&texts, &golden.floats("from"));
+        let packed = Texts::pack(texts.iter().map(Vec::as_slice));
+        let config = OptimConfig {
+            learning_rate: golden.value["lr"].as_f64().expect("a rate") as f32,
+            lr_scheduler_type: Schedule::Constant,
+            warmup_ratio: 0.0,
+            weight_decay: 0.01,
+            ..OptimConfig::default()
+        };
+        let mut optimizer = AdamW::new(model.parameters());
+        let (losses, norms) = (golden.floats("losses"), golden.floats("grad_norms"));
+        let (mut worst_loss, mut worst_gradient) = (0.0f64, 0.0f64);
+        for (number, (expected, norm)) in losses.iter().zip(norms).enumerate() {
+            model.recompute = number % 2 == 1;
+            let (loss, gradients) = step(&mut model, &packed, &targets);
+            worst_loss = worst_loss.max((loss - expected).abs());
+            if number == 0 {
+                let all = golden.value["gradients"].as_object().expect("gradients");
+                assert_eq!(all.len(), model.parameters().len());
+                for (one, gradient) in model.parameters().iter().zip(&gradients) {
+                    let theirs = &all[&one.name];
+                    let norm = theirs["norm"].as_f64().expect("a norm");
+                    let ours = flat(gradient.as_ref().expect("a gradient"));
+                    let own: f64 = ours.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+                    let stride = golden.value["stride"].as_u64().expect("a stride") as usize;
+                    let kept: Vec<f64> = ours.iter().step_by(stride).map(|x| f64::from(*x)).collect();
+                    let theirs = floats(&theirs["numbers"]);
+                    assert_eq!(kept.len(), theirs.len(), "{}", one.name);
+                    let error: f64 =
+                        kept.iter().zip(&theirs).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                    let size: f64 = theirs.iter().map(|x| x.powi(2)).sum::<f64>().sqrt();
+                    let relative = ((own - norm).abs() / norm).max(error / size.max(norm * 1e-3));
+                    assert!(relative < 1e-3, "{name}: gradient of {}: {relative}", one.name);
+                    worst_gradient = worst_gradient.max(relative);
+                }
+            }
+            let stepped = optimizer
+                .step(model.parameters_mut(), &gradients, &config, config.learning_rate)
+                .expect("a step");
+            assert!(stepped.taken);
+            assert!(
+                (f64::from(stepped.grad_norm) - norm).abs() < 1e-2 * norm,
+                "{name}: norm in step {number}"
+            );
+        }
+        println!("{name}: losses within {worst_loss:.1e}, gradients within {worst_gradient:.1e}");
+        assert!(worst_loss < 1e-4, "{name}: {worst_loss}");
+    }
+}
+
+/// The trainer reads the same model as llama.cpp: log-probabilities of every token after a prompt are equal, with
+/// matrices of floats; with quantized ones llama.cpp rounds what they are multiplied with to eight bits as well.
+#[cfg(feature = "llama")]
+#[test]
+fn the_model_that_is_trained_is_the_one_that_llama_cpp_runs() {
+    use rlkd::gguf::TensorType;
+    use rlkd::llama::engine::{Cancel, Engine};
+    use rlkd::llama::settings::Settings;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let prompt: Vec<u32> = (0..40u32).map(|at| (17 * at * at + 5 * at + 3) % 600).collect();
+    for (_, spec) in golden().into_iter().step_by(2) {
+        for (weights, most) in [
+            (TensorType::F32, 1e-4),
+            (TensorType::F16, 2e-3),
+            (TensorType::Q8_0, 3e-2),
+            (TensorType::Q4_K, 4e-2),
+            (TensorType::Q6_K, 4e-2),
+        ] {
+            // A row of 256 numbers is the shortest that the last two hold.
+            let spec =
+                Spec { weights, embedding: 256, heads: 4, head_size: 64, feed_forward: 512, ..spec.clone() };
+            let path = file(folder.path(), &spec);
+            let settings = Settings { context: 256, parallel: 1, threads: 1, ..Settings::default() };
+            let llama = rlkd::llama::model::Model::load(&path, &settings).expect("a model");
+            let engine = Engine::start(llama).expect("it starts");
+            let all: Vec<u32> = (0..spec.vocabulary as u32).collect();
+            let theirs = engine
+                .compare(vec![(prompt.clone(), 0)], &all, &Cancel::default())
+                .remove(0)
+                .expect("worked");
+
+            let mut model = Model::new(
+                Weights::load(&path).expect("a model"),
+                Trained::Lora(LoraConfig::default()),
+                Seed(0),
+            )
+            .expect("a model");
+            let targets: Vec<Target> =
+                all.iter().map(|&token| Target { row: prompt.len() - 1, token }).collect();
+            let ours = model
+                .log_probabilities(&Texts::pack([&prompt[..]]), &targets, 1.0)
+                .expect("log-probabilities");
+            let size = theirs.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            let worst =
+                ours.iter().zip(&theirs).map(|(a, b)| (a.logprob - b).abs()).fold(0.0, f32::max) / size;
+            println!("{} {}: {worst:.1e}", spec.architecture.name(), weights.name());
+            assert!(worst <= most, "{} {}: {worst}", spec.architecture.name(), weights.name());
+        }
+    }
+}
+
+#[test]
+fn nothing_to_learn_from_is_no_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let weights = Weights::load(&file(folder.path(), &Spec::default())).expect("a model");
+    let mut model = Model::new(weights, Trained::Lora(LoraConfig::default()), Seed(0)).expect("a model");
+    for texts in [Texts::pack([]), Texts::pack([&[][..]]), Texts::pack([&[][..], &[1, 2], &[]])] {
+        assert_eq!(model.log_probabilities(&texts, &[], 1.0).expect("nothing"), []);
+    }
+    let odd = Texts { tokens: vec![1; 4], starts: vec![0, 5, 4] };
+    let error = model.log_probabilities(&odd, &[], 1.0).expect_err("refused").to_string();
+    assert!(error.contains("begin and end"), "{error}");
+    let config = OptimConfig::default();
+    let error =
+        AdamW::default().step(model.parameters_mut(), &Gradients::new(), &config, 1e-3).expect_err("refused");
+    assert!(error.to_string().contains("no gradients"), "{error}");
+}

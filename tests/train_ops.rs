@@ -1,0 +1,210 @@
+//! The operations of the trainer: gradients beside central differences of the composed form in `f64`-like care, and
+//! results beside their slow twins made of candle's own operations.
+#![cfg(feature = "train")]
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor, Var};
+use rlkd::gguf::TensorType;
+use rlkd::gguf::quantise::quantise;
+use rlkd::seed::Seed;
+use rlkd::train::cpu::rope::Layout;
+use rlkd::train::ops::{
+    Adapter, Add, Angles, Attention, Base, Bias, Embedding, HeadNorm, Heads, Op, Part, Projection, RmsNorm,
+    Rope, SwiGlu, Weight, apply,
+};
+
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut stream = Seed(seed).stream("numbers", count as u64);
+    (0..count).map(|_| (stream.next_f64() * 2.0 - 1.0) as f32).collect()
+}
+
+fn tensor(shape: &[usize], seed: u64) -> Tensor {
+    Tensor::from_vec(numbers(shape.iter().product(), seed), shape, &Device::Cpu).expect("a tensor")
+}
+
+fn largest(one: &Tensor, other: &Tensor) -> f32 {
+    let flat = |t: &Tensor| t.flatten_all().expect("flat").to_vec1::<f32>().expect("numbers");
+    assert_eq!(one.shape(), other.shape());
+    flat(one).iter().zip(flat(other)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// Checks an operation: its output and its gradients, through candle's own way back, are those of the composed form;
+/// and the gradient along a random direction is that of the loss, by a central difference in `f64`.
+fn check(op: impl Op + Clone + 'static, inputs: &[Tensor]) {
+    let name = op.name();
+    let vars: Vec<Var> = inputs.iter().map(|tensor| Var::from_tensor(tensor).expect("a variable")).collect();
+    let own: Vec<&Tensor> = vars.iter().map(Var::as_tensor).collect();
+    let ours = apply(op.clone(), &own).expect("forward");
+    let all: Vec<Tensor> = own.iter().map(|tensor| (*tensor).clone()).collect();
+    let twin = op.composed(&all).expect("composed");
+    assert!(largest(&ours, &twin) < 1e-5, "{name}: {}", largest(&ours, &twin));
+
+    // A loss that asks something else of every number.
+    let asked = tensor(ours.dims(), 77);
+    let loss = |out: &Tensor| (out * &asked).and_then(|product| product.sum_all()).expect("a loss");
+    let found = loss(&ours).backward().expect("backward");
+    let expected = loss(&twin).backward().expect("backward");
+    for (at, var) in vars.iter().enumerate() {
+        let (found, expected) = (found.get(var).expect("ours"), expected.get(var).expect("twin"));
+        let size =
+            expected.abs().and_then(|x| x.max_all()).and_then(|x| x.to_scalar::<f32>()).expect("a size");
+        let worst = largest(found, expected);
+        assert!(worst <= 1e-5 * size.max(1.0), "{name}, input {at}: {worst} of {size}");
+        assert!(size > 0.0, "{name}, input {at}: a gradient of nothing but 0");
+
+        // Along a random direction, in f64: f(x + hd) − f(x − hd) over 2h.
+        let direction = tensor(var.dims(), 99 + at as u64);
+        let step = 1e-2;
+        let moved = |sign: f64| {
+            let mut inputs = all.clone();
+            inputs[at] =
+                (var.as_tensor() + (&direction * (sign * step)).expect("moved")).expect("moved").detach();
+            let refs: Vec<&Tensor> = inputs.iter().collect();
+            let out = apply(op.clone(), &refs).expect("forward").flatten_all().expect("flat");
+            let out = out.to_vec1::<f32>().expect("numbers");
+            let asked = asked.flatten_all().expect("flat").to_vec1::<f32>().expect("numbers");
+            out.iter().zip(asked).map(|(a, b)| f64::from(*a) * f64::from(b)).sum::<f64>()
+        };
+        let difference = (moved(1.0) - moved(-1.0)) / (2.0 * step);
+        let slope = (found * &direction)
+            .and_then(|x| x.sum_all())
+            .and_then(|x| x.to_scalar::<f32>())
+            .expect("a slope");
+        let slope = f64::from(slope);
+        assert!(
+            (difference - slope).abs() < 2e-3 * (1.0 + slope.abs()),
+            "{name}, input {at}: {difference} and {slope}"
+        );
+    }
+}
+
+#[test]
+fn norms() {
+    for rows in [1, 3, 70] {
+        check(RmsNorm { epsilon: 1e-5 }, &[tensor(&[rows, 33], 1), tensor(&[33], 2)]);
+    }
+    let heads = Heads { queries: 4, keys: 2, size: 8 };
+    check(
+        HeadNorm { heads, epsilon: 1e-6 },
+        &[tensor(&[5, heads.width()], 3), tensor(&[8], 4), tensor(&[8], 5)],
+    );
+}
+
+#[test]
+fn gates_and_sums() {
+    check(SwiGlu { width: 19 }, &[(tensor(&[7, 38], 1) * 6.0).expect("wide")]);
+    check(Add, &[tensor(&[7, 5], 1), tensor(&[7, 5], 2)]);
+    check(Embedding { tokens: [2, 0, 2, 5].into(), width: 3 }, &[tensor(&[6, 3], 1)]);
+}
+
+#[test]
+fn rotations() {
+    let heads = Heads { queries: 3, keys: 1, size: 12 };
+    for layout in [Layout::Halves, Layout::Pairs] {
+        for pairs in [6, 4] {
+            let frequencies: Vec<f64> = (0..pairs).map(|pair| 100f64.powf(-(pair as f64) / 6.0)).collect();
+            let angles = Arc::new(Angles::new(&frequencies, 1.1, 9));
+            let rope = Rope { heads, layout, angles, positions: [0, 1, 2, 0, 8].into() };
+            check(rope, &[tensor(&[5, heads.width()], 1)]);
+        }
+    }
+}
+
+#[test]
+fn attention_of_texts_and_groups() {
+    for (queries, keys, size) in [(4, 2, 8), (3, 3, 5), (6, 1, 16)] {
+        let heads = Heads { queries, keys, size };
+        for starts in [vec![0, 1], vec![0, 5, 5, 9], vec![0, 70, 73]] {
+            let rows = starts[starts.len() - 1];
+            let attention = Attention { heads, starts: starts.into() };
+            // With one row nothing depends on queries and keys, so that gradients of some numbers are 0.
+            check(attention, &[(tensor(&[rows, heads.width()], 1) * 2.0).expect("wide")]);
+        }
+    }
+}
+
+#[test]
+fn projections_with_adapters() {
+    let frozen = |rows: usize, columns: usize, seed: u64| {
+        Base::Frozen(Weight::dense(numbers(rows * columns, seed).into(), rows, columns))
+    };
+    let adapter = |rank| Some(Adapter { rank, scale: 0.5 });
+    let part = |base, rows, adapter| Part { rows, base, bias: Bias::None, adapter };
+    // One matrix: x, A and B.
+    let one = Projection { columns: 10, parts: vec![part(frozen(7, 10, 1), 7, adapter(3))], dropout: None };
+    check(one.clone(), &[tensor(&[6, 10], 2), tensor(&[3, 10], 3), tensor(&[7, 3], 4)]);
+    check(
+        Projection { dropout: Some((0.4, 9)), ..one },
+        &[tensor(&[6, 10], 2), tensor(&[3, 10], 3), tensor(&[7, 3], 4)],
+    );
+    // Trained matrix and bias.
+    let parts = vec![Part { rows: 4, base: Base::Trained, bias: Bias::Trained, adapter: None }];
+    let trained = Projection { columns: 5, parts, dropout: None };
+    check(trained, &[tensor(&[6, 5], 2), tensor(&[4, 5], 3), tensor(&[4], 4)]);
+    // Several matrices side by side, one of them with an adapter.
+    let bias = Bias::Frozen(numbers(3, 8).into());
+    let parts = vec![
+        part(frozen(2, 5, 1), 2, None),
+        Part { rows: 3, base: frozen(3, 5, 2), bias, adapter: adapter(2) },
+    ];
+    let several = Projection { columns: 5, parts, dropout: None };
+    check(several, &[tensor(&[6, 5], 2), tensor(&[2, 5], 3), tensor(&[3, 2], 4)]);
+    // Stored in few bits, in more than one panel.
+    let (rows, columns) = (2000, 640);
+    for kind in [TensorType::Q8_0, TensorType::Q4_0, TensorType::F16, TensorType::BF16] {
+        let mut bytes = Vec::new();
+        quantise(kind, &numbers(rows * columns, 1), &mut bytes);
+        let weight = Weight::packed(kind, bytes.into(), rows, columns);
+        let op = Projection::frozen(weight);
+        let x = Var::from_tensor(&tensor(&[3, columns], 2)).expect("a variable");
+        let ours = apply(op.clone(), &[&x]).expect("forward");
+        let twin = op.composed(&[x.as_tensor().clone()]).expect("composed");
+        assert!(largest(&ours, &twin) < 1e-4);
+        let gradient = |out: &Tensor| {
+            let loss = (out * tensor(out.dims(), 5)).and_then(|out| out.sum_all()).expect("a loss");
+            loss.backward().expect("backward").get(&x).expect("a gradient").clone()
+        };
+        assert!(largest(&gradient(&ours), &gradient(&twin)) < 1e-3);
+    }
+}
+
+#[test]
+fn shapes_that_do_not_go_together_are_errors() {
+    let refused = |op: Box<dyn Op>, shapes: &[&[usize]]| {
+        let error = op.shape(shapes).expect_err("refused").to_string();
+        assert!(error.contains(op.name()), "{error}");
+    };
+    let heads = Heads { queries: 4, keys: 2, size: 8 };
+    refused(Box::new(RmsNorm { epsilon: 0.0 }), &[&[2, 3], &[4]]);
+    refused(Box::new(SwiGlu { width: 3 }), &[&[2, 5]]);
+    refused(Box::new(HeadNorm { heads, epsilon: 0.0 }), &[&[2, 63], &[8], &[8]]);
+    refused(Box::new(Attention { heads, starts: [0, 3].into() }), &[&[4, 64]]);
+    refused(Box::new(Attention { heads, starts: [0, 5, 4].into() }), &[&[4, 64]]);
+    refused(Box::new(Embedding { tokens: [7].into(), width: 3 }), &[&[7, 3]]);
+}
+
+#[test]
+fn numbers_are_unpacked_as_candle_unpacks_them() {
+    use candle_core::quantized::{GgmlDType, QTensor};
+    let numbers = tensor(&[6, 512], 1);
+    for (theirs, ours) in [
+        (GgmlDType::F16, TensorType::F16),
+        (GgmlDType::BF16, TensorType::BF16),
+        (GgmlDType::Q4_0, TensorType::Q4_0),
+        (GgmlDType::Q8_0, TensorType::Q8_0),
+        (GgmlDType::Q4K, TensorType::Q4_K),
+        (GgmlDType::Q5K, TensorType::Q5_K),
+        (GgmlDType::Q6K, TensorType::Q6_K),
+    ] {
+        let packed = QTensor::quantize(&numbers, theirs).expect("quantized");
+        let expected = packed.dequantize(&Device::Cpu).expect("unpacked");
+        let bytes = packed.data().expect("bytes");
+        let found =
+            Weight::packed(ours, bytes.as_ref().into(), 6, 512).tensor(&Device::Cpu).expect("unpacked");
+        let worst = largest(&found, &expected);
+        assert!(worst < 1e-6, "{}: {worst}", ours.name());
+        // And it is the tensor that was packed.
+        assert!(largest(&found, &numbers) < 0.2, "{}", ours.name());
+    }
+}
