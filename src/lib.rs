@@ -39,6 +39,8 @@ pub mod trace;
 pub mod text;
 pub mod gguf;
 pub mod grammar;
+pub mod tokens;
+pub mod metrics;
 pub mod models;
 pub mod dataset;
 pub mod decompose;

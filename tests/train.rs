@@ -4,8 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use rlkd::gguf::TensorType;
 use rlkd::gguf::random::{Architecture, Spec, write};
 use rlkd::seed::{Seed, mix};
+use rlkd::train::adapter::merge::{Export, TYPES, export as export_model};
+use rlkd::train::adapter::{Adapter, peft};
 use rlkd::train::cpu::head::{Slope, Token};
 use rlkd::train::lora::LoraConfig;
 use rlkd::train::model::{Gradients, Model, Target, Texts, Trained, Weights};
@@ -13,21 +16,53 @@ use rlkd::train::optim::{AdamW, OptimConfig, Schedule};
 use serde_json::Value;
 use sha2::Digest;
 
-/// The models that golden files were made of; their names say which and what is trained. Sizes differ from each other,
-/// so that nothing is mixed up unseen.
-fn golden() -> Vec<(String, Spec)> {
-    let mut specs = Vec::new();
+/// A model that golden files were made of: its name says which it is and what is trained, or how its matrices are
+/// stored, and then an adapter is trained.
+struct Made {
+    name: String,
+    spec: Spec,
+    /// What it is stored as, unless as it was written.
+    kind: Option<TensorType>,
+}
+
+impl Made {
+    fn write(&self, path: &Path) {
+        let Some(kind) = self.kind else { return write(path, &self.spec).expect("a model is written") };
+        let plain = path.with_extension("plain");
+        write(&plain, &self.spec).expect("a model is written");
+        let export = Export { adapters: Vec::new(), kind: Some(kind) };
+        let done = export_model(&plain, path, &export, |_, _| ()).expect("a model is written");
+        assert_eq!(done.fell_back, 0);
+    }
+
+    fn file(&self, folder: &Path) -> PathBuf {
+        let path = folder.join("model.gguf");
+        self.write(&path);
+        path
+    }
+}
+
+/// Sizes differ from each other, so that nothing is mixed up unseen.
+fn golden() -> Vec<Made> {
+    let mut all = Vec::new();
     for architecture in Architecture::ALL {
-        let spec =
-            Spec { architecture, vocabulary: 600, embedding: 96, heads: 6, kv_heads: 2, ..Spec::default() };
         let tied = architecture == Architecture::Qwen3;
         let head_size = if architecture == Architecture::Qwen2 { 16 } else { 32 };
+        let spec =
+            Spec { architecture, vocabulary: 600, embedding: 96, heads: 6, kv_heads: 2, ..Spec::default() };
         let spec = Spec { layers: 2, head_size, feed_forward: 160, context: 512, tied, seed: 11, ..spec };
         for kind in ["lora", "all"] {
-            specs.push((format!("{}-{kind}", architecture.name()), spec.clone()));
+            let name = format!("{}-{kind}", architecture.name());
+            all.push(Made { name, spec: spec.clone(), kind: None });
+        }
+        // A row of 256 numbers is the shortest that all types hold.
+        let spec = Spec { embedding: 256, heads: 4, head_size: 64, feed_forward: 512, ..spec };
+        for kind in TYPES.into_iter().filter(|kind| *kind != TensorType::F32) {
+            let name = format!("{}-{}", architecture.name(), kind.name().to_ascii_lowercase());
+            all.push(Made { name, spec: spec.clone(), kind: Some(kind) });
         }
     }
-    specs
+    all
 }
 
 /// Writes them for `golden/peft_training.py`, into the folder that is asked for.
@@ -35,8 +70,8 @@ fn golden() -> Vec<(String, Spec)> {
 fn golden_models() {
     let Some(folder) = std::env::var_os("RLKD_GOLDEN") else { return };
     std::fs::create_dir_all(&folder).expect("the folder");
-    for (name, spec) in golden() {
-        write(&Path::new(&folder).join(format!("{name}.gguf")), &spec).expect("write");
+    for made in golden() {
+        made.write(&Path::new(&folder).join(format!("{}.gguf", made.name)));
     }
 }
 
@@ -94,25 +129,26 @@ fn file(folder: &Path, spec: &Spec) -> PathBuf {
 
 /// The mean loss of the targets and its gradients.
 fn step(model: &mut Model, texts: &Texts, targets: &[Target]) -> (f64, Gradients) {
+    let (found, gradients) = tokens(model, texts, targets);
+    (found.iter().sum::<f64>() / -(found.len() as f64), gradients)
+}
+
+/// The log-probabilities of the targets, and the gradients of the mean loss.
+fn tokens(model: &mut Model, texts: &Texts, targets: &[Target]) -> (Vec<f64>, Gradients) {
     let mut gradients = Gradients::new();
     let share = 1.0 / targets.len() as f32;
     let slope = |_: usize, _: Token| Slope { logprob: -share, entropy: 0.0 };
     let found = model.loss(texts, targets, 1.0, Seed(1), slope, &mut gradients).expect("a loss");
-    let sum: f64 = found.iter().map(|token| -f64::from(token.logprob)).sum();
-    (sum / targets.len() as f64, gradients)
-}
-
-fn flat(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().and_then(|flat| flat.to_vec1()).expect("numbers")
+    (found.iter().map(|token| f64::from(token.logprob)).collect(), gradients)
 }
 
 /// Losses of ten steps within 1e-4, and every gradient of the first within 1e-3 of its norm.
 #[test]
 fn training_is_that_of_transformers_peft_and_torch() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (name, spec) in golden() {
-        let golden = Golden::read(&name);
-        let path = file(folder.path(), &spec);
+    for made in golden() {
+        let (name, golden) = (&made.name, Golden::read(&made.name));
+        let path = made.file(folder.path());
         let hash = sha2::Sha256::digest(std::fs::read(&path).expect("the file"));
         let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(golden.value["file_sha256"], hash, "the generator changed: make the golden files anew");
@@ -143,18 +179,24 @@ fn training_is_that_of_transformers_peft_and_torch() {
         };
         let mut optimizer = AdamW::new(model.parameters());
         let (losses, norms) = (golden.floats("losses"), golden.floats("grad_norms"));
-        let (mut worst_loss, mut worst_gradient) = (0.0f64, 0.0f64);
+        let (mut worst_logprob, mut worst_loss, mut worst_gradient) = (0.0f64, 0.0f64, 0.0f64);
         for (number, (expected, norm)) in losses.iter().zip(norms).enumerate() {
             model.recompute = number % 2 == 1;
-            let (loss, gradients) = step(&mut model, &packed, &targets);
+            let (logprobs, gradients) = tokens(&mut model, &packed, &targets);
+            let loss = logprobs.iter().sum::<f64>() / -(logprobs.len() as f64);
             worst_loss = worst_loss.max((loss - expected).abs());
             if number == 0 {
+                for (ours, theirs) in logprobs.iter().zip(golden.floats("logprobs")) {
+                    let relative = (ours - theirs).abs() / theirs.abs();
+                    assert!(relative <= 1e-4, "{name}: a log-probability of {ours}, and {theirs}");
+                    worst_logprob = worst_logprob.max(relative);
+                }
                 let all = golden.value["gradients"].as_object().expect("gradients");
                 assert_eq!(all.len(), model.parameters().len());
                 for (one, gradient) in model.parameters().iter().zip(&gradients) {
                     let theirs = &all[&one.name];
                     let norm = theirs["norm"].as_f64().expect("a norm");
-                    let ours = flat(gradient.as_ref().expect("a gradient"));
+                    let ours = gradient.as_ref().expect("a gradient").to_vec().expect("numbers");
                     let own: f64 = ours.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
                     let stride = golden.value["stride"].as_u64().expect("a stride") as usize;
                     let kept: Vec<f64> = ours.iter().step_by(stride).map(|x| f64::from(*x)).collect();
@@ -177,8 +219,46 @@ fn training_is_that_of_transformers_peft_and_torch() {
                 "{name}: norm in step {number}"
             );
         }
-        println!("{name}: losses within {worst_loss:.1e}, gradients within {worst_gradient:.1e}");
+        println!(
+            "{name}: log-probabilities within {worst_logprob:.1e}, losses within {worst_loss:.1e}, gradients within \
+             {worst_gradient:.1e}"
+        );
         assert!(worst_loss < 1e-4, "{name}: {worst_loss}");
+    }
+}
+
+/// An adapter that peft saved is the one that peft trained.
+#[test]
+fn adapters_of_peft_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for made in golden().into_iter().filter(|made| made.name.ends_with("lora")) {
+        let golden = Golden::read(&made.name);
+        let weights = Weights::load(&made.file(folder.path())).expect("a model");
+        let saved = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/golden/training/{}-adapter", made.name));
+        let adapter = Adapter::load(&saved, &weights.shape).expect("an adapter");
+        let mut model = Model::new(weights, Trained::Lora(adapter.config.clone()), Seed(0)).expect("a model");
+        model.set_adapter(&adapter).expect("it fits");
+        let texts = golden.texts();
+        let targets = targets(&texts, &golden.floats("from"));
+        let (loss, _) = step(&mut model, &Texts::pack(texts.iter().map(Vec::as_slice)), &targets);
+        let expected = golden.value["loss_after"].as_f64().expect("a loss");
+        assert!((loss - expected).abs() < 1e-4, "{}: {loss}, {expected}", made.name);
+        let own = model.adapter().expect("numbers").expect("an adapter");
+        assert_eq!(own.pairs, adapter.pairs);
+        // What we write has the same tensors under the same names.
+        let ours = peft::bytes_of(&own, &model.weights().shape).expect("bytes");
+        let theirs = std::fs::read(saved.join(peft::MODEL)).expect("the file of peft");
+        let tensors = |bytes: &[u8]| -> Vec<(String, Vec<usize>, Vec<u8>)> {
+            let file = safetensors::SafeTensors::deserialize(bytes).expect("safetensors");
+            let mut all: Vec<_> = file
+                .iter()
+                .map(|(name, view)| (name.to_owned(), view.shape().to_vec(), view.data().to_vec()))
+                .collect();
+            all.sort();
+            all
+        };
+        assert_eq!(tensors(&ours), tensors(&theirs), "{}", made.name);
     }
 }
 
@@ -187,13 +267,12 @@ fn training_is_that_of_transformers_peft_and_torch() {
 #[cfg(feature = "llama")]
 #[test]
 fn the_model_that_is_trained_is_the_one_that_llama_cpp_runs() {
-    use rlkd::gguf::TensorType;
     use rlkd::llama::engine::{Cancel, Engine};
     use rlkd::llama::settings::Settings;
 
     let folder = tempfile::tempdir().expect("a folder");
     let prompt: Vec<u32> = (0..40u32).map(|at| (17 * at * at + 5 * at + 3) % 600).collect();
-    for (_, spec) in golden().into_iter().step_by(2) {
+    for spec in golden().into_iter().filter(|made| made.name.ends_with("lora")).map(|made| made.spec) {
         for (weights, most) in [
             (TensorType::F32, 1e-4),
             (TensorType::F16, 2e-3),

@@ -74,6 +74,37 @@ Examples:
   rlkd plan --model model.gguf --ctx 32768 --parallel 4 --kv q8_0 --memory 24GiB
   rlkd plan --model model.gguf --json | jq .total")]
     Plan(PlanArgs),
+    /// Train a GSRM or a student on steps or traces that are given
+    #[cfg(all(feature = "train", feature = "llama"))]
+    #[command(after_help = "\
+Examples:
+  rlkd sft run.toml
+  rlkd sft run.toml --output-dir runs/second
+
+A run file:
+  model = \"base.gguf\"
+  output_dir = \"runs/gsrm\"
+  task = \"gsrm\"                 # or student
+  train = [\"labelled.jsonl\"]    # {problem, trace, steps: [{meta_reasoning, sub_problem, answer}]}
+  num_train_epochs = 2
+  [lora]
+  r = 16
+  [optim]
+  learning_rate = 2e-4
+
+An interrupted run is taken up by the same command. Every key: docs/training.md")]
+    Sft(SftArgs),
+    /// Show, convert and merge adapters
+    #[cfg(feature = "train")]
+    #[command(subcommand)]
+    Adapter(AdapterCommand),
+    /// Write a model file in another type, with adapters in it
+    #[cfg(feature = "train")]
+    #[command(after_help = "\
+Examples:
+  rlkd export --model base.gguf --adapter runs/gsrm/adapter --type q8_0 -o gsrm.gguf
+  rlkd export --model big.gguf --type q4_k -o small.gguf")]
+    Export(ExportArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  rlkd completions bash > ~/.local/share/bash-completion/completions/rlkd"
@@ -446,4 +477,125 @@ pub struct PlanArgs {
     /// Print a JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `rlkd sft`.
+#[cfg(all(feature = "train", feature = "llama"))]
+#[derive(Args)]
+pub struct SftArgs {
+    /// The run file (TOML)
+    #[arg(value_name = "RUN.toml", value_hint = ValueHint::FilePath)]
+    pub run: PathBuf,
+    /// Where checkpoints, metrics and the adapter go, instead of output_dir
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub output_dir: Option<PathBuf>,
+    /// Threads; 0 is one for each core
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// No progress bar and no messages
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `rlkd adapter`.
+#[cfg(feature = "train")]
+#[derive(Subcommand)]
+pub enum AdapterCommand {
+    /// Say what an adapter holds
+    #[command(after_help = "\
+Examples:
+  rlkd adapter info runs/gsrm/adapter --model base.gguf
+  rlkd adapter info adapter.gguf --model base.gguf --json | jq .norms")]
+    Info(AdapterInfoArgs),
+    /// Convert between a folder of peft and a GGUF file of llama.cpp
+    #[command(after_help = "\
+Examples:
+  rlkd adapter convert peft-folder --model base.gguf -o adapter.gguf
+  rlkd adapter convert adapter.gguf --model base.gguf -o peft-folder")]
+    Convert(ConvertArgs),
+    /// Add adapters to a model file, or take them out again
+    #[command(after_help = "\
+Examples:
+  rlkd adapter merge runs/gsrm/adapter --model base.gguf --type q8_0 -o merged.gguf
+  rlkd adapter merge one.gguf two.gguf@0.5 --model base.gguf -o merged.gguf
+  rlkd adapter merge adapter.gguf --undo --model merged.gguf -o base-again.gguf
+
+Matrices keep their type unless --type says otherwise. In few bits a small change may be lost in rounding: q8_0 or f16
+keep more of it.")]
+    Merge(MergeArgs),
+}
+
+/// `rlkd adapter info`.
+#[cfg(feature = "train")]
+#[derive(Args)]
+pub struct AdapterInfoArgs {
+    /// A folder of peft, or a .gguf file
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub adapter: PathBuf,
+    /// The model that it is for
+    #[arg(long)]
+    pub model: String,
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `rlkd adapter convert`.
+#[cfg(feature = "train")]
+#[derive(Args)]
+pub struct ConvertArgs {
+    /// A folder of peft, or a .gguf file
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub adapter: PathBuf,
+    /// The model that it is for
+    #[arg(long)]
+    pub model: String,
+    /// Where it goes: a name that ends with .gguf is a file of llama.cpp, any other a folder of peft
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub output: PathBuf,
+}
+
+/// `rlkd adapter merge`.
+#[cfg(feature = "train")]
+#[derive(Args)]
+pub struct MergeArgs {
+    /// Folders of peft or .gguf files, each with @FACTOR behind it if it is to count otherwise than once
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
+    pub adapter: Vec<String>,
+    /// The model
+    #[arg(long)]
+    pub model: String,
+    /// How matrices are stored: f32, f16, bf16, q8_0, q4_0, q4_k, q5_k, q6_k [default: as they are]
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// Take the adapters out of the model
+    #[arg(long)]
+    pub undo: bool,
+    /// Where the model goes
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// No progress bar and no summary
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `rlkd export`.
+#[cfg(feature = "train")]
+#[derive(Args)]
+pub struct ExportArgs {
+    /// The model
+    #[arg(long)]
+    pub model: String,
+    /// Adapters to put into it
+    #[arg(long, value_name = "ADAPTER", value_hint = ValueHint::AnyPath)]
+    pub adapter: Vec<String>,
+    /// How matrices are stored: f32, f16, bf16, q8_0, q4_0, q4_k, q5_k, q6_k [default: as they are]
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// Where the model goes
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// No progress bar and no summary
+    #[arg(short, long)]
+    pub quiet: bool,
 }

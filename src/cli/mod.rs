@@ -1,5 +1,7 @@
 //! The command line: what is typed becomes a call of the library, and what comes back is shown.
 
+#[cfg(feature = "train")]
+mod adapter;
 mod args;
 mod calibrate;
 mod explain;
@@ -8,6 +10,8 @@ mod plan;
 mod progress;
 mod report;
 mod score;
+#[cfg(all(feature = "train", feature = "llama"))]
+mod sft;
 mod show;
 mod validate;
 
@@ -41,6 +45,12 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::validate(&args),
         Command::Models(command) => models::models(&command),
         Command::Plan(args) => plan::plan(&args),
+        #[cfg(all(feature = "train", feature = "llama"))]
+        Command::Sft(args) => sft::sft(&args),
+        #[cfg(feature = "train")]
+        Command::Adapter(command) => adapter::adapter(&command),
+        #[cfg(feature = "train")]
+        Command::Export(args) => adapter::export(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "rlkd", &mut script);

@@ -22,6 +22,7 @@
 mod columns;
 mod convert;
 mod json;
+mod labelled;
 mod lines;
 mod map;
 #[cfg(feature = "parquet")]
@@ -36,6 +37,7 @@ mod stream;
 mod traces;
 
 pub use json::{Path, parse_json};
+pub use labelled::{Labelled, Parts};
 pub use lines::{Line, LineReader};
 pub use map::{Column, Mapping};
 pub use presets::{Answer, PRESETS, Preset, Traces};

@@ -305,6 +305,39 @@ impl Grammar {
         ]
     }
 
+    /// Steps in this form, as a model has to write them: each `[meta-reasoning, sub-problem, answer]`. A part is one
+    /// line, so line breaks become spaces; every step has a meta-reasoning, so an empty one becomes `Next step.`
+    pub fn write(&self, steps: &[[&str; 3]]) -> String {
+        let steps = steps.iter().enumerate().map(|(at, parts)| {
+            let [mut meta, sub_problem, answer] =
+                parts.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+            if meta.is_empty() {
+                meta = "Next step.".into();
+            }
+            (at + 1, meta, sub_problem, answer)
+        });
+        let tagged = |[first, second]: [&str; 2]| {
+            let one = |(n, meta, sub_problem, answer): (usize, String, String, String)| {
+                format!("[{first} {n}]: {meta}\n[{second} {n}]: {sub_problem}\n[Answer {n}]: {answer}")
+            };
+            steps.clone().map(one).collect::<Vec<_>>().join("\n\n") + "\n"
+        };
+        match self.form {
+            Form::Tagged | Form::Verdict => tagged(["Meta-reasoning", "Sub-problem"]),
+            Form::Reference => tagged(["sub-think", "Query"]),
+            Form::Json => {
+                let one = |(_, meta, sub_problem, answer): (usize, String, String, String)| {
+                    let [meta, sub_problem, answer] =
+                        [meta, sub_problem, answer].map(|part| serde_json::Value::from(part).to_string());
+                    format!(
+                        "{{\"meta_reasoning\": {meta}, \"sub_problem\": {sub_problem}, \"answer\": {answer}}}"
+                    )
+                };
+                format!("[{}]", steps.map(one).collect::<Vec<_>>().join(",\n "))
+            }
+        }
+    }
+
     /// A hash of all that shapes an output: the constraint, the prompts of every domain, the limits. 16 hexadecimal
     /// digits; it goes into the id of a decomposer or a judge.
     pub fn fingerprint(&self, limits: &Limits) -> String {

@@ -83,7 +83,7 @@ impl Gsrm {
         let model = engine.model();
         let quoted = (model.quote(job.problem), model.quote(path));
         let messages = self.grammar.messages(job.domain, &quoted.0, &quoted.1);
-        let prompt = model.tokenize_prompt(&render(model, &messages)?);
+        let prompt = model.tokenize_prompt(&render(model, &messages, Some(false))?);
         let constraint = match &self.constraint {
             Some(constraint) => Arc::clone(constraint),
             None => Arc::new(self.grammar.constraint(&self.options.limits, path)),
@@ -107,7 +107,11 @@ impl Gsrm {
             Entry::Vacant(empty) => {
                 let model = self.engine.model();
                 let prompt = |text: &str| -> Result<Vec<u32>> {
-                    Ok(model.tokenize_prompt(&render(model, &self.grammar.messages(domain, text, text))?))
+                    Ok(model.tokenize_prompt(&render(
+                        model,
+                        &self.grammar.messages(domain, text, text),
+                        Some(false),
+                    )?))
                 };
                 let (mut one, other) = (prompt("0")?, prompt("~")?);
                 one.truncate(common(&one, &other));
@@ -197,15 +201,15 @@ fn whole_steps(text: &str) -> String {
     end.map_or_else(String::new, |end| format!("{}]", &text[..end]))
 }
 
-/// A prompt in the model's own form, up to where its answer begins.
+/// A prompt in the model's own form, up to where its answer begins; `thinking` as templates know it.
 ///
 /// # Errors
 /// The chat template cannot be rendered.
-pub(super) fn render(model: &Model, messages: &[Message]) -> Result<String> {
-    let options = RenderOptions { add_generation_prompt: true, thinking: Some(false) };
+pub(super) fn render(model: &Model, messages: &[Message], thinking: Option<bool>) -> Result<String> {
+    let options = RenderOptions { add_generation_prompt: true, thinking };
     let mut prompt = model.template().render(messages, &options)?;
     // Some templates open a thought that the answer's form has no place for.
-    if prompt.trim_end().ends_with("<think>") {
+    if thinking == Some(false) && prompt.trim_end().ends_with("<think>") {
         prompt.push_str("\n</think>\n\n");
     }
     Ok(prompt)

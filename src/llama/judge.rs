@@ -200,7 +200,7 @@ fn prompt(model: &Model, pair: &Pair<'_>) -> Result<Vec<u32>> {
         model.quote(&text[..end])
     });
     let messages = pair.question.messages(&problem, &teacher, &student);
-    Ok(model.tokenize_prompt(&render(model, &messages)?))
+    Ok(model.tokenize_prompt(&render(model, &messages, Some(false))?))
 }
 
 fn pair<'a>(round: &Round<'a>, ask: Ask) -> Pair<'a> {

@@ -17,7 +17,9 @@ use super::logging;
 use super::settings::{Machine, Resolved, Settings};
 use crate::error::{Error, Place, Result};
 use crate::gguf::{Facts, check};
+use crate::grammar::Message;
 use crate::models::plan;
+use crate::tokens::Tokenizer;
 
 /// Characters that mark text which must not be read as control tokens; from the private use area.
 const QUOTE: [char; 2] = ['\u{f8f0}', '\u{f8f1}'];
@@ -79,6 +81,18 @@ impl Model {
     /// # Errors
     /// The file is damaged or is none that llama.cpp runs; it does not fit into the memory, with what to lower.
     pub fn load(path: &Path, settings: &Settings) -> Result<Arc<Self>> {
+        Self::open(path, settings, true)
+    }
+
+    /// Loads the tokenizer and the chat template of a file, without its weights.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_tokenizer(path: &Path, settings: &Settings) -> Result<Arc<Self>> {
+        Self::open(path, settings, false)
+    }
+
+    fn open(path: &Path, settings: &Settings, weights: bool) -> Result<Arc<Self>> {
         let facts = check(path)?;
         if !settings.trust && !facts.checked_in_full {
             return Err(Error::config(format!(
@@ -89,9 +103,9 @@ impl Model {
             .at(Place::file(path)));
         }
         let backend = backend()?;
-        let resolved = settings
-            .resolve(&facts, machine(backend))
-            .map_err(|error| error.at_if_missing(Place::file(path)))?;
+        let machine = if weights { machine(backend) } else { Machine::endless() };
+        let resolved =
+            settings.resolve(&facts, machine).map_err(|error| error.at_if_missing(Place::file(path)))?;
         let trained = facts.context_length;
         if u64::from(settings.context) > trained {
             tracing::warn!(
@@ -100,7 +114,8 @@ impl Model {
                 settings.context
             );
         }
-        let params = LlamaModelParams::default().with_n_gpu_layers(resolved.gpu_layers);
+        let params =
+            LlamaModelParams::default().with_n_gpu_layers(resolved.gpu_layers).with_vocab_only(!weights);
         let failed = |what: String| Error::engine(what).at(Place::file(path));
         let inner = LlamaModel::load_from_file(backend, path, &params).map_err(|error| {
             failed(format!("llama.cpp cannot load this model ({error}); RLKD_LOG=llama=info says more"))
@@ -342,6 +357,41 @@ impl Model {
         let made = Vocabulary::new(tokens, &self.end, tokenize)
             .map_err(|error| error.at_if_missing(Place::file(&self.path)))?;
         Ok(self.vocabulary.get_or_init(|| made))
+    }
+}
+
+impl Tokenizer for Model {
+    fn prompt(&self, messages: &[Message], thinking: Option<bool>) -> Result<Vec<u32>> {
+        let mut prompt = super::gsrm::render(self, messages, thinking)?;
+        // Some templates open the thought themselves; an answer that is learnt from has it too.
+        if thinking.is_none()
+            && let Some(rest) = prompt.trim_end().strip_suffix("<think>")
+        {
+            prompt.truncate(rest.len());
+        }
+        Ok(self.tokenize_prompt(&prompt))
+    }
+
+    fn quote(&self, text: &str) -> String {
+        Model::quote(self, text)
+    }
+
+    fn answer(&self, text: &str) -> Vec<u32> {
+        self.tokenize(text)
+    }
+
+    fn end(&self) -> u32 {
+        let eos = self.inner.vocab().eos().0.cast_unsigned();
+        // Loading has seen to it that there is one.
+        if self.end.contains(&eos) { eos } else { self.end.first().copied().unwrap_or(eos) }
+    }
+
+    fn size(&self) -> usize {
+        self.vocabulary_size()
+    }
+
+    fn fingerprint(&self) -> &str {
+        Model::fingerprint(self)
     }
 }
 

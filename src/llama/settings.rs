@@ -79,6 +79,11 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// One that holds anything, where nothing is loaded.
+    pub(super) fn endless() -> Self {
+        Machine { memory: u64::MAX, gpu_memory: None, cores: 1 }
+    }
+
     fn half(self) -> Self {
         Machine { memory: self.memory / 2, gpu_memory: self.gpu_memory.map(|bytes| bytes / 2), ..self }
     }

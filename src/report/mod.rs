@@ -7,6 +7,7 @@
 //! are replaced by visible ones.
 
 mod choice;
+pub mod curves;
 mod digest;
 mod escape;
 mod histogram;

@@ -3,11 +3,14 @@
 //! From the bottom up: loops over slices ([`cpu`]), operations with a way back ([`ops`]), a [`tape`] of them, the
 //! [`model`] read from a GGUF file, adapters ([`lora`]), and the optimiser ([`optim`]).
 
+pub mod adapter;
 pub mod cpu;
+pub mod files;
 pub mod lora;
 pub mod model;
 pub mod ops;
 pub mod optim;
+pub mod sft;
 pub mod tape;
 
 impl From<candle_core::Error> for crate::Error {

@@ -1,12 +1,12 @@
 //! AdamW, the clip by the norm of all gradients, and learning rates over time.
 
-use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor, bail};
+use candle_core::{CpuStorage, InplaceOp1, Layout, bail};
 use serde::{Deserialize, Serialize};
 
 use super::cpu::adamw::{self, Step};
 use super::cpu::dot;
 use super::model::{Gradients, Parameter};
-use super::ops::with_slices;
+use super::ops::{Value, with_slices};
 use crate::error::{Error, Result};
 
 /// How the optimiser works. Names and defaults as in `transformers`' `TrainingArguments`, but the learning rate is
@@ -146,7 +146,7 @@ impl AdamW {
         if gradients.len() != parameters.len() || !sizes(&self.first) || !sizes(&self.second) {
             return Err(Error::engine("an optimiser of other parameters, or no gradients at all"));
         }
-        let all: Vec<&Tensor> = parameters
+        let all: Vec<&Value> = parameters
             .iter()
             .zip(gradients)
             .map(|(one, gradient)| {

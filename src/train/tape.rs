@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, bail};
 
-use super::ops::{Op, Saved, run, run_back};
+use super::ops::{Op, Saved, Value, run, run_back, run_in_place};
 
 /// A tensor on a tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slot(usize);
 
 struct Node {
-    value: Tensor,
+    value: Value,
     /// Whether its gradient is asked for, or one of what it was made of.
     wanted: bool,
     made: Option<Made>,
@@ -31,7 +31,7 @@ pub struct Tape {
 
 impl Tape {
     /// Puts a tensor on the tape; with `wanted`, [`Self::backward`] returns its gradient.
-    pub fn leaf(&mut self, value: Tensor, wanted: bool) -> Slot {
+    pub fn leaf(&mut self, value: Value, wanted: bool) -> Slot {
         self.push(Node { value, wanted, made: None })
     }
 
@@ -45,15 +45,33 @@ impl Tape {
     /// # Errors
     /// The inputs do not go together, or candle fails.
     pub fn apply(&mut self, op: impl Op + 'static, inputs: &[Slot]) -> Result<Slot> {
-        let values: Vec<&Tensor> = inputs.iter().map(|slot| self.value(*slot)).collect();
+        let values: Vec<&Value> = inputs.iter().map(|slot| self.value(*slot)).collect();
         let (value, saved) = run(&op, &values)?;
+        Ok(self.made(op, inputs, value, saved))
+    }
+
+    fn made(&mut self, op: impl Op + 'static, inputs: &[Slot], value: Value, saved: Saved) -> Slot {
         let wanted = inputs.iter().any(|slot| self.nodes[slot.0].wanted);
         let made = wanted.then(|| Made { op: Arc::new(op), inputs: inputs.to_vec(), saved });
-        Ok(self.push(Node { value, wanted, made }))
+        self.push(Node { value, wanted, made })
+    }
+
+    /// Applies an operation where its first input lies, which is used up: no other operation may read it, and that
+    /// which made it must not need it on the way back.
+    ///
+    /// # Errors
+    /// As [`Self::apply`], and operations that cannot.
+    pub fn apply_in_place(&mut self, op: impl Op + 'static, inputs: &[Slot]) -> Result<Slot> {
+        let Some((first, others)) = inputs.split_first() else { bail!("{} of nothing", op.name()) };
+        let spent = Value::spent(self.value(*first).dims());
+        let own = std::mem::replace(&mut self.nodes[first.0].value, spent);
+        let others: Vec<&Value> = others.iter().map(|slot| self.value(*slot)).collect();
+        let value = run_in_place(&op, own, &others)?;
+        Ok(self.made(op, inputs, value, Saved::default()))
     }
 
     /// The tensor in a slot.
-    pub fn value(&self, slot: Slot) -> &Tensor {
+    pub fn value(&self, slot: Slot) -> &Value {
         &self.nodes[slot.0].value
     }
 
@@ -62,11 +80,11 @@ impl Tape {
     ///
     /// # Errors
     /// A gradient of another shape than the tensor's, or candle fails.
-    pub fn backward(mut self, end: Slot, gradient: Tensor) -> Result<Vec<(Slot, Option<Tensor>)>> {
-        if gradient.shape() != self.value(end).shape() {
-            bail!("a gradient of {:?} for a tensor of {:?}", gradient.shape(), self.value(end).shape());
+    pub fn backward(mut self, end: Slot, gradient: Value) -> Result<Vec<(Slot, Option<Value>)>> {
+        if gradient.dims() != self.value(end).dims() {
+            bail!("a gradient of {:?} for a tensor of {:?}", gradient.dims(), self.value(end).dims());
         }
-        let mut gradients: Vec<Option<Tensor>> = vec![None; self.nodes.len()];
+        let mut gradients: Vec<Option<Value>> = vec![None; self.nodes.len()];
         gradients[end.0] = Some(gradient);
         let mut leaves = Vec::new();
         while let Some(node) = self.nodes.pop() {
@@ -79,16 +97,15 @@ impl Tape {
                 continue;
             };
             let Some(dout) = own else { continue };
-            let values: Vec<&Tensor> = made.inputs.iter().map(|slot| self.value(*slot)).collect();
+            let values: Vec<&Value> = made.inputs.iter().map(|slot| self.value(*slot)).collect();
             let wanted: Vec<bool> = made.inputs.iter().map(|slot| self.nodes[slot.0].wanted).collect();
             let found = run_back(&*made.op, &values, &node.value, &made.saved, &dout, &wanted)?;
             for ((slot, found), wanted) in made.inputs.iter().zip(found).zip(wanted) {
                 let Some(found) = found.filter(|_| wanted) else { continue };
-                let place = &mut gradients[slot.0];
-                *place = Some(match place.take() {
-                    Some(sum) => (sum + found)?,
-                    None => found,
-                });
+                match &mut gradients[slot.0] {
+                    Some(sum) => sum.add(&found)?,
+                    empty => *empty = Some(found),
+                }
             }
         }
         leaves.reverse();

@@ -10,7 +10,8 @@ peft, or all weights, on two texts. Adapters begin with numbers that both sides 
     RLKD_GOLDEN=/tmp/golden cargo test --test train golden_models
     /tmp/parity/bin/python tests/golden/peft_training.py /tmp/golden tests/golden/training
 
-The second command writes the models, the third reads `*.gguf` there and writes a `.json` for each.
+The second command writes the models, the third reads `*.gguf` there and writes a `.json` for each, and for those named
+`*-lora` the adapter after the last step, as peft saves it.
 """
 
 import hashlib
@@ -35,6 +36,7 @@ RANK, ALPHA = 4, 8.0
 STRIDE = 61
 # With all weights a larger rate magnifies rounding: Adam's first steps have the size of the rate, whatever the gradient's.
 RATES = {"lora": 1e-2, "all": 1e-3}
+OTHERS = 1e-3
 ADAMW = dict(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
 CLIP = 1.0
 STEPS = 10
@@ -104,18 +106,22 @@ def transformers_logits_parts():
     }
 
 
-def loss_of(model):
-    """The mean of the losses of the targets, text by text, without padding."""
-    total, count = 0.0, 0
+def logprobs_of(model):
+    """The log-probabilities of the targets, text by text, without padding."""
+    found = []
     for tokens, first in zip(TEXTS, FROM):
         logits = model(torch.tensor([tokens])).logits[0].float()
         logprobs = torch.log_softmax(logits[:-1], -1)
         own = logprobs.gather(1, torch.tensor(tokens[1:]).unsqueeze(1))[first - 1:, 0]
-        total, count = total - own.sum(), count + own.numel()
-    return total / count
+        found.append(own)
+    return torch.cat(found)
 
 
-def train(model, parameters, rate):
+def loss_of(model):
+    return -logprobs_of(model).mean()
+
+
+def train(model, parameters, rate, stride=STRIDE):
     parameters = list(parameters)
     decays = [p for _, p, _ in parameters if p.dim() > 1]
     others = [p for _, p, _ in parameters if p.dim() == 1]
@@ -124,19 +130,21 @@ def train(model, parameters, rate):
     losses, norms, gradients = [], [], {}
     for step in range(STEPS):
         optimizer.zero_grad()
-        loss = loss_of(model)
+        logprobs = logprobs_of(model)
+        loss = -logprobs.mean()
         loss.backward()
         losses.append(loss.item())
         if step == 0:
+            first = [float(x) for x in logprobs]
             for name, parameter, heads in parameters:
                 gradient = parameter.grad.numpy()
                 gradient = permuted(gradient, heads) if heads and gradient.ndim == 2 else gradient
                 flat = gradient.reshape(-1)
                 gradients[name] = {"norm": float(np.linalg.norm(flat.astype(np.float64))),
-                                   "numbers": [float(x) for x in flat[::STRIDE]]}
+                                   "numbers": [float(x) for x in flat[::stride]]}
         norms.append(float(torch.nn.utils.clip_grad_norm_([p for _, p, _ in parameters], CLIP)))
         optimizer.step()
-    return {"losses": losses, "grad_norms": norms, "gradients": gradients}
+    return {"logprobs": first, "losses": losses, "grad_norms": norms, "gradients": gradients}
 
 
 def main(models, out):
@@ -159,12 +167,19 @@ def main(models, out):
                     if heads:
                         begin = transformers_logits.unpermuted(begin, heads)
                     parameter.copy_(torch.from_numpy(np.ascontiguousarray(begin)))
-            found = train(model, parameters, RATES[kind])
+            found = train(model, parameters, RATES.get(kind, OTHERS), STRIDE if kind == "lora" else STRIDE * 7)
+            if kind == "lora":
+                folder = Path(out) / f"{path.stem}-adapter"
+                model.save_pretrained(folder)
+                (folder / "README.md").unlink(missing_ok=True)
+                with torch.no_grad():
+                    found["loss_after"] = loss_of(model).item()
         golden = {
             "made_with": f"transformers {transformers.__version__}, peft {peft.__version__}, torch {torch.__version__}, "
                          "float32, CPU",
             "file_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "texts": TEXTS, "from": FROM, "rank": RANK, "alpha": ALPHA, "stride": STRIDE, "lr": RATES[kind],
+            "texts": TEXTS, "from": FROM, "rank": RANK, "alpha": ALPHA, "stride": STRIDE if kind in RATES else STRIDE * 7,
+            "lr": RATES.get(kind, OTHERS),
             **found,
         }
         text = json.dumps(golden, default=float)

@@ -42,15 +42,15 @@ def unpermuted(weights, heads):
     return weights.reshape(heads, half, 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
-def model_of(path):
+def model_of(path, attention="eager"):
+    """The model of a file in float32; quantized matrices are unpacked by the `gguf` package."""
     reader = gguf.GGUFReader(path)
     name = field(reader, "general.architecture")
     own = lambda key: field(reader, f"{name}.{key}")
     weights = {}
     for tensor in reader.tensors:
-        # The reader gives numpy's order, rows first; float32 only.
-        assert tensor.tensor_type == gguf.GGMLQuantizationType.F32, tensor.name
-        weights[tensor.name] = np.array(tensor.data, dtype=np.float32)
+        # The reader gives numpy's order, rows first.
+        weights[tensor.name] = np.array(gguf.quants.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
 
     heads, kv_heads = own("attention.head_count"), own("attention.head_count_kv")
     tied = "output.weight" not in weights
@@ -66,7 +66,7 @@ def model_of(path):
         rms_norm_eps=own("attention.layer_norm_rms_epsilon"),
         rope_parameters={"rope_type": "default", "rope_theta": own("rope.freq_base")},
         tie_word_embeddings=tied,
-        attn_implementation="eager",
+        attn_implementation=attention,
     )
     kind, config = {
         "qwen2": (transformers.Qwen2ForCausalLM, transformers.Qwen2Config),

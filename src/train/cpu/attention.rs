@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use super::buffer::Buffer;
 use super::gemm::{Matrix, MatrixMut, add_product, product};
 use super::{by_rows, dot};
 use crate::math::exp;
@@ -67,20 +68,13 @@ fn tasks(heads: Heads, starts: &[usize]) -> Vec<Task> {
 
 impl Task {
     /// Copies `width` numbers of each row from `from` on.
-    fn gather(&self, rows: &[f32], row: usize, from: usize, width: usize) -> Vec<f32> {
-        let mut own = Vec::with_capacity(self.length * width);
-        for row in rows[self.first * row..].chunks_exact(row).take(self.length) {
-            own.extend_from_slice(&row[from..from + width]);
+    fn gather(&self, rows: &[f32], row: usize, from: usize, width: usize) -> Buffer {
+        let mut own = Buffer::any(self.length * width);
+        let rows = rows[self.first * row..].chunks_exact(row);
+        for (own, row) in own.chunks_exact_mut(width).zip(rows) {
+            own.copy_from_slice(&row[from..from + width]);
         }
         own
-    }
-
-    /// The other way round.
-    fn scatter(&self, own: &[f32], width: usize, rows: &mut [f32], row: usize, from: usize) {
-        let rows = rows[self.first * row..].chunks_exact_mut(row);
-        for (row, own) in rows.zip(own.chunks_exact(width)) {
-            row[from..from + width].copy_from_slice(own);
-        }
     }
 
     /// First row of each block, its rows, and the keys that its last row sees.
@@ -93,22 +87,48 @@ impl Task {
     }
 }
 
+/// Puts what was computed for each text and head back into rows, on all threads: `parts` gives of a head its numbers,
+/// how many a row has, and where in the row they go.
+fn scatter<'a, T: Sync + 'a, const N: usize>(
+    rows: &mut [f32],
+    row: usize,
+    tasks: &'a [Task],
+    done: &'a [T],
+    parts: impl Fn(&'a T, &Task) -> [(&'a [f32], usize, usize); N] + Sync,
+) {
+    by_rows(rows, row, |first, rows| {
+        let last = first + rows.len() / row;
+        // Tasks are ordered by their first row.
+        let from = tasks.partition_point(|task| task.first + task.length <= first);
+        for (task, done) in tasks[from..].iter().zip(&done[from..]).take_while(|(task, _)| task.first < last)
+        {
+            let (begin, end) = (task.first.max(first), (task.first + task.length).min(last));
+            for (own, width, place) in parts(done, task) {
+                for at in begin..end {
+                    let own = &own[(at - task.first) * width..][..width];
+                    rows[(at - first) * row + place..][..width].copy_from_slice(own);
+                }
+            }
+        }
+    });
+}
+
 /// Puts the attention of every row into `out`, and the logarithm of the sum of each head's weights into `log_sums`
 /// (`heads.queries` a row), which the way back needs.
 pub fn forward(x: &[f32], heads: Heads, starts: &[usize], out: &mut [f32], log_sums: &mut [f32]) {
     let (size, group, width) = (heads.size, heads.group(), heads.width());
     let scale = 1.0 / (size as f32).sqrt();
     let tasks = tasks(heads, starts);
-    let done: Vec<(Vec<f32>, Vec<f32>)> = tasks
+    let done: Vec<(Buffer, Buffer)> = tasks
         .par_iter()
         .map(|task| {
             let [q, k, v] = heads.places(task.head);
             let queries = task.gather(x, width, q, group * size);
             let keys = task.gather(x, width, k, size);
             let values = task.gather(x, width, v, size);
-            let mut out = vec![0.0; queries.len()];
-            let mut log_sums = vec![0.0; task.length * group];
-            let mut scores = vec![0.0; heads.step() * group * task.length];
+            let mut out = Buffer::any(queries.len());
+            let mut log_sums = Buffer::any(task.length * group);
+            let mut scores = Buffer::any(heads.step() * group * task.length);
             for (first, rows, seen) in task.blocks(heads) {
                 let scores = &mut scores[..rows * seen];
                 let block = Matrix::new(&queries[first * size..], rows, size);
@@ -124,10 +144,10 @@ pub fn forward(x: &[f32], heads: Heads, starts: &[usize], out: &mut [f32], log_s
             (out, log_sums)
         })
         .collect();
-    for (task, (own, sums)) in tasks.iter().zip(done) {
-        task.scatter(&own, group * size, out, heads.out(), heads.places(task.head)[0]);
-        task.scatter(&sums, group, log_sums, heads.queries, task.head * group);
-    }
+    scatter(out, heads.out(), &tasks, &done, |(out, _), task| {
+        [(&**out, group * size, heads.places(task.head)[0])]
+    });
+    scatter(log_sums, heads.queries, &tasks, &done, |(_, sums), task| [(&**sums, group, task.head * group)]);
 }
 
 /// Makes weights that sum to 1 of the first `seen` scores and 0 of the others; returns the logarithm of their sum.
@@ -172,7 +192,7 @@ pub fn backward(
     let (size, group, width) = (heads.size, heads.group(), heads.width());
     let scale = 1.0 / (size as f32).sqrt();
     // What each head's output and its gradient have in common.
-    let mut common = vec![0.0; log_sums.len()];
+    let mut common = Buffer::any(log_sums.len());
     by_rows(&mut common, 1, |first, common| {
         for (at, common) in common.iter_mut().enumerate() {
             let from = (first + at) * size;
@@ -180,7 +200,7 @@ pub fn backward(
         }
     });
     let tasks = tasks(heads, starts);
-    let done: Vec<[Vec<f32>; 3]> = tasks
+    let done: Vec<[Buffer; 3]> = tasks
         .par_iter()
         .map(|task| {
             let [q, k, v] = heads.places(task.head);
@@ -190,10 +210,11 @@ pub fn backward(
             let dout = task.gather(dout, heads.out(), q, group * size);
             let log_sums = task.gather(log_sums, heads.queries, task.head * group, group);
             let common = task.gather(&common, heads.queries, task.head * group, group);
-            let mut gradients = [vec![0.0; queries.len()], vec![0.0; keys.len()], vec![0.0; values.len()]];
+            let mut gradients =
+                [Buffer::any(queries.len()), Buffer::zeros(keys.len()), Buffer::zeros(values.len())];
             let [dqueries, dkeys, dvalues] = &mut gradients;
             let room = heads.step() * group * task.length;
-            let (mut weights, mut scores) = (vec![0.0; room], vec![0.0; room]);
+            let (mut weights, mut scores) = (Buffer::any(room), Buffer::any(room));
             for (first, rows, seen) in task.blocks(heads) {
                 let (weights, scores) = (&mut weights[..rows * seen], &mut scores[..rows * seen]);
                 let block = Matrix::new(&queries[first * size..], rows, size);
@@ -224,10 +245,8 @@ pub fn backward(
             gradients
         })
         .collect();
-    for (task, [dqueries, dkeys, dvalues]) in tasks.iter().zip(done) {
+    scatter(dx, width, &tasks, &done, |[dqueries, dkeys, dvalues], task| {
         let [q, k, v] = heads.places(task.head);
-        task.scatter(&dqueries, group * size, dx, width, q);
-        task.scatter(&dkeys, size, dx, width, k);
-        task.scatter(&dvalues, size, dx, width, v);
-    }
+        [(&**dqueries, group * size, q), (&**dkeys, size, k), (&**dvalues, size, v)]
+    });
 }

@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::buffer::Buffer;
 use super::gemm::{Matrix, MatrixMut, add_product_on_all, product_on_all};
 use super::linear::Weight;
 use crate::math::exp;
@@ -55,6 +56,8 @@ pub struct Token {
     pub logprob: f32,
     /// The entropy of the distribution that it is from, in nats.
     pub entropy: f32,
+    /// Whether no other token was more probable.
+    pub best: bool,
 }
 
 /// How what is wanted changes with a token.
@@ -139,7 +142,7 @@ fn chunks(
 ) {
     let (rows, columns) = (output.rows(), output.columns());
     let step = (ROOM / rows.max(1)).clamp(1, MOST_TOKENS);
-    let mut logits = vec![0.0; step.min(targets.len()) * rows];
+    let mut logits = Buffer::any(step.min(targets.len()) * rows);
     for (at, targets) in targets.chunks(step).enumerate() {
         let from = at * step;
         let logits = &mut logits[..targets.len() * rows];
@@ -188,7 +191,7 @@ fn read(logits: &[f32], target: usize) -> (Token, f32) {
     let log = sum.ln();
     let logprob = (f64::from(logits[target]) - f64::from(most) - log) as f32;
     let entropy = (log - product / sum) as f32;
-    (Token { logprob, entropy }, (f64::from(most) + log) as f32)
+    (Token { logprob, entropy, best: logits[target] >= most }, (f64::from(most) + log) as f32)
 }
 
 /// How far a logit is below the logarithm of the sum; rounding could put it just above. No number stays none.

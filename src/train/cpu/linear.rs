@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use super::buffer::Buffer;
 use super::gemm::{Matrix, MatrixMut, add_product_on_all, product_on_all};
 use crate::gguf::TensorType;
 use crate::gguf::dequantise::dequantise;
@@ -70,7 +71,7 @@ impl Weight {
         match &self.store {
             Store::Dense(numbers) => work(0, numbers),
             Store::Packed(..) => {
-                let mut panel = vec![0.0; step.min(self.rows) * self.columns];
+                let mut panel = Buffer::any(step.min(self.rows) * self.columns);
                 for from in (0..self.rows).step_by(step) {
                     let rows = step.min(self.rows - from);
                     let panel = &mut panel[..rows * self.columns];
@@ -105,8 +106,8 @@ impl Weight {
         });
     }
 
-    /// Adds dy · W to `dx`, with dy in the columns of `dout` from `place` on.
-    pub fn backward(&self, dout: &[f32], width: usize, place: usize, dx: &mut [f32]) {
+    /// Puts dy · W into `dx`, or adds it, with dy in the columns of `dout` from `place` on.
+    pub fn backward(&self, dout: &[f32], width: usize, place: usize, dx: &mut [f32], mut add: bool) {
         let tokens = dx.len() / self.columns.max(1);
         if tokens == 0 {
             return;
@@ -115,7 +116,13 @@ impl Weight {
             let rows = panel.len() / self.columns;
             let dy = Matrix::strided(&dout[place + from..], tokens, rows, width);
             let to = MatrixMut::new(dx, tokens, self.columns);
-            add_product_on_all(to, dy, Matrix::new(panel, rows, self.columns), 1.0);
+            let panel = Matrix::new(panel, rows, self.columns);
+            if add {
+                add_product_on_all(to, dy, panel, 1.0);
+            } else {
+                product_on_all(to, dy, panel, 1.0);
+            }
+            add = true;
         });
     }
 }

@@ -53,21 +53,12 @@ pub struct Rows {
 }
 
 /// Turns each row of `x` by the angles of its position; backwards, by their opposites, which is the gradient.
-pub fn turn(
-    x: &[f32],
-    rows: Rows,
-    layout: Layout,
-    angles: &Angles,
-    positions: &[u32],
-    back: bool,
-    out: &mut [f32],
-) {
+pub fn turn(x: &mut [f32], rows: Rows, layout: Layout, angles: &Angles, positions: &[u32], back: bool) {
     let Rows { heads, head, width } = rows;
     let sign = if back { -1.0 } else { 1.0 };
-    by_rows(out, width, |first, out| {
-        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+    by_rows(x, width, |first, x| {
+        for (row, out) in x.chunks_exact_mut(width).enumerate() {
             let at = first + row;
-            out.copy_from_slice(&x[at * width..(at + 1) * width]);
             let from = positions[at] as usize * angles.pairs;
             let cos = &angles.cos[from..from + angles.pairs];
             let sin = &angles.sin[from..from + angles.pairs];

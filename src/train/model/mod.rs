@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
+use super::adapter::{Adapter, Pair};
+use super::cpu::buffer::Buffer;
 use super::cpu::head::{self, Gradients as HeadGradients, Output, Slope, Token};
 use super::lora::{LoraConfig, MODULES};
 use super::ops::{
-    Adapter, Add, Angles, Attention, Base, Bias, Embedding, HeadNorm, Part, Projection, RmsNorm, Rope,
-    SwiGlu, with_slices,
+    Adapter as Low, Add, Angles, Attention, Base, Bias, Embedding, HeadNorm, Part, Projection, RmsNorm, Rope,
+    SwiGlu, Value, with_slices,
 };
 use super::tape::{Slot, Tape};
 use crate::error::{Error, Result};
@@ -43,7 +45,7 @@ pub struct Parameter {
 }
 
 /// Gradients, by parameter; `None` where none has come.
-pub type Gradients = Vec<Option<Tensor>>;
+pub type Gradients = Vec<Option<Value>>;
 
 /// Texts that lie one behind the other, without padding.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,7 +100,7 @@ pub struct Model {
 /// What a pass through the layers left.
 struct Passed {
     /// The input of each layer, and the output of the last.
-    states: Vec<Tensor>,
+    states: Vec<Value>,
     /// The tapes, if they were kept.
     layers: Vec<Layer>,
 }
@@ -180,6 +182,68 @@ impl Model {
         &self.trained
     }
 
+    /// The adapter that is trained; none if all weights are.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn adapter(&self) -> Result<Option<Adapter>> {
+        let Trained::Lora(config) = &self.trained else { return Ok(None) };
+        let mut pairs = BTreeMap::new();
+        for (at, one) in self.parameters.iter().enumerate() {
+            let Some(name) = one.name.strip_suffix(".lora_a") else { continue };
+            let matrix = self.weights.matrix(name)?;
+            let b = &self.parameters[at + 1].value;
+            let pair = Pair {
+                a: one.value.flatten_all()?.to_vec1()?,
+                b: b.flatten_all()?.to_vec1()?,
+                rank: config.r,
+                rows: matrix.rows,
+                columns: matrix.columns,
+                scale: config.scale(),
+            };
+            pairs.insert(name.to_owned(), pair);
+        }
+        let architecture = self.weights.shape.architecture.clone();
+        Ok(Some(Adapter { config: config.clone(), architecture, pairs }))
+    }
+
+    /// Goes on from an adapter that was trained before.
+    ///
+    /// # Errors
+    /// It does not cover the same matrices with the same rank and scale; names one. Nothing is changed then.
+    pub fn set_adapter(&mut self, adapter: &Adapter) -> Result<()> {
+        adapter.check(&self.weights.shape)?;
+        let own = self.adapter()?.ok_or_else(|| Error::config("all weights are trained, and no adapter"))?;
+        for (name, pair) in &own.pairs {
+            let Some(theirs) = adapter.pairs.get(name) else {
+                return Err(Error::config(format!(
+                    "the adapter has no {name:?}, which target_modules covers"
+                )));
+            };
+            if (theirs.rank, theirs.scale) != (pair.rank, pair.scale) {
+                return Err(Error::config(format!(
+                    "{name:?} has rank {} and scale {} in the adapter, and r and lora_alpha make {} and {}",
+                    theirs.rank, theirs.scale, pair.rank, pair.scale
+                )));
+            }
+        }
+        if let Some(name) = adapter.pairs.keys().find(|name| !own.pairs.contains_key(*name)) {
+            return Err(Error::config(format!(
+                "the adapter has {name:?}, which target_modules does not cover"
+            )));
+        }
+        for one in &mut self.parameters {
+            let (name, is_a) = match one.name.strip_suffix(".lora_a") {
+                Some(name) => (name, true),
+                None => (one.name.strip_suffix(".lora_b").unwrap_or(&one.name), false),
+            };
+            let Some(pair) = adapter.pairs.get(name) else { continue };
+            let numbers = if is_a { &pair.a } else { &pair.b };
+            one.value = Tensor::from_slice(numbers, one.value.shape(), &Device::Cpu)?;
+        }
+        Ok(())
+    }
+
     fn place(&self, name: &str) -> Option<usize> {
         self.places.get(name).copied()
     }
@@ -226,8 +290,8 @@ impl Model {
         let tokens: Vec<u32> = targets.iter().map(|target| target.token).collect();
         let (name, shape) = (self.output_name(), &self.weights.shape);
         let place = self.place(name);
-        let mut dweight = place.map(|_| vec![0.0; shape.vocabulary * shape.width]);
-        let mut dhidden = vec![0.0; targets.len() * shape.width];
+        let mut dweight = place.map(|_| Buffer::zeros(shape.vocabulary * shape.width));
+        let mut dhidden = Buffer::any(targets.len() * shape.width);
         let width = shape.width;
         let found = self.with_output(&[tape.value(last)], |output, slices| {
             let gradients = HeadGradients { hidden: &mut dhidden, weight: dweight.as_deref_mut() };
@@ -235,9 +299,9 @@ impl Model {
         })?;
         if let (Some(at), Some(dweight)) = (place, dweight) {
             let shape = self.parameters[at].value.shape().clone();
-            add_gradient(gradients, at, Tensor::from_vec(dweight, shape, &Device::Cpu)?)?;
+            add_gradient(gradients, at, Value::new(shape.dims(), dweight))?;
         }
-        let dhidden = Tensor::from_vec(dhidden, (targets.len(), width), &Device::Cpu)?;
+        let dhidden = Value::new([targets.len(), width], dhidden);
         let mut back = None;
         for (slot, gradient) in tape.backward(last, dhidden)? {
             match own.iter().find(|(own, _)| *own == slot) {
@@ -268,7 +332,7 @@ impl Model {
         }
         if let Some(at) = self.place("token_embd.weight") {
             let mut tape = Tape::default();
-            let matrix = tape.leaf(self.parameters[at].value.clone(), true);
+            let matrix = tape.leaf(self.parameters[at].value.clone().into(), true);
             let rows = tape.apply(self.embedding(texts), &[matrix])?;
             for (_, gradient) in tape.backward(rows, dstate)? {
                 add_found(gradients, at, gradient)?;
@@ -307,7 +371,7 @@ impl Model {
     /// Calls `work` with the output matrix and the numbers of tensors.
     fn with_output<T>(
         &self,
-        tensors: &[&Tensor],
+        tensors: &[&Value],
         work: impl FnOnce(Output<'_>, &[&[f32]]) -> candle_core::Result<T>,
     ) -> Result<T> {
         let name = self.output_name();
@@ -317,8 +381,8 @@ impl Model {
                 with_slices(tensors, |slices| work(Output::Frozen(weight), slices))
             }
             Some(at) => {
-                let all: Vec<&Tensor> =
-                    [&self.parameters[at].value].into_iter().chain(tensors.iter().copied()).collect();
+                let matrix = self.parameters[at].value.clone().into();
+                let all: Vec<&Value> = [&matrix].into_iter().chain(tensors.iter().copied()).collect();
                 let columns = self.weights.shape.width;
                 with_slices(&all, |slices| work(Output::Trained(slices[0], columns), &slices[1..]))
             }
@@ -332,17 +396,17 @@ impl Model {
         let first = match self.place("token_embd.weight") {
             Some(at) => {
                 let mut tape = Tape::default();
-                let matrix = tape.leaf(self.parameters[at].value.clone(), false);
+                let matrix = tape.leaf(self.parameters[at].value.clone().into(), false);
                 let rows = tape.apply(self.embedding(texts), &[matrix])?;
                 tape.value(rows).clone()
             }
             None => {
                 let matrix = self.weights.matrix("token_embd.weight")?;
-                let mut rows = vec![0.0; texts.tokens.len() * width];
+                let mut rows = Buffer::any(texts.tokens.len() * width);
                 for (row, token) in rows.chunks_exact_mut(width).zip(&texts.tokens) {
                     matrix.unpack(*token as usize, row);
                 }
-                Tensor::from_vec(rows, (texts.tokens.len(), width), &Device::Cpu)?
+                Value::new([texts.tokens.len(), width], rows)
             }
         };
         let mut passed = Passed { states: vec![first], layers: Vec::new() };
@@ -353,7 +417,7 @@ impl Model {
                 passed.layers.push(layer);
             } else if dropout.is_none() {
                 // Nobody goes back.
-                passed.states[number] = Tensor::zeros(0, candle_core::DType::F32, &Device::Cpu)?;
+                passed.states[number] = Value::spent(&[]);
             }
         }
         Ok(passed)
@@ -369,11 +433,11 @@ impl Model {
         let width = self.weights.shape.width;
         let last = passed.states.last().ok_or_else(|| Error::engine("a model without layers"))?;
         let rows = with_slices(&[last], |slices| {
-            let mut rows = Vec::with_capacity(targets.len() * width);
-            for target in targets {
-                rows.extend_from_slice(&slices[0][target.row * width..(target.row + 1) * width]);
+            let mut rows = Buffer::any(targets.len() * width);
+            for (row, target) in rows.chunks_exact_mut(width).zip(targets) {
+                row.copy_from_slice(&slices[0][target.row * width..(target.row + 1) * width]);
             }
-            Tensor::from_vec(rows, (targets.len(), width), &Device::Cpu)
+            Ok(Value::new([targets.len(), width], rows))
         })?;
         let mut tape = Tape::default();
         let input = tape.leaf(rows, true);
@@ -384,7 +448,7 @@ impl Model {
     /// A vector of the model: trained, or as it is.
     fn vector(&self, tape: &mut Tape, name: &str, parameters: &mut Vec<(Slot, usize)>) -> Result<Slot> {
         if let Some(at) = self.place(name) {
-            let slot = tape.leaf(self.parameters[at].value.clone(), true);
+            let slot = tape.leaf(self.parameters[at].value.clone().into(), true);
             parameters.push((slot, at));
             return Ok(slot);
         }
@@ -392,7 +456,7 @@ impl Model {
             .weights
             .vector(name)
             .ok_or_else(|| Error::data(format!("the model has no vector {name:?}")))?;
-        Ok(tape.leaf(Tensor::new(&**vector, &Device::Cpu)?, false))
+        Ok(tape.leaf(Value::new([vector.len()], Buffer::copy(vector)), false))
     }
 
     fn norm(
@@ -407,7 +471,7 @@ impl Model {
     }
 
     /// One layer, from its input.
-    fn layer(&self, number: usize, input: &Tensor, texts: &Texts, dropout: Option<Seed>) -> Result<Layer> {
+    fn layer(&self, number: usize, input: &Value, texts: &Texts, dropout: Option<Seed>) -> Result<Layer> {
         let shape = &self.weights.shape;
         let mut tape = Tape::default();
         // The first layer's input leads to nothing that is trained, unless the embedding is.
@@ -430,16 +494,16 @@ impl Model {
             angles: Arc::clone(&self.angles),
             positions: texts.positions(),
         };
-        let turned = t.apply(rope, &[qkv])?;
+        let turned = t.apply_in_place(rope, &[qkv])?;
         let attention = Attention { heads: shape.heads, starts: texts.starts.as_slice().into() };
         let seen = t.apply(attention, &[turned])?;
         let out = self.projection(t, number, &["attn_output"], seen, dropout, p)?;
-        let middle = t.apply(Add, &[x, out])?;
+        let middle = t.apply_in_place(Add, &[out, x])?;
         let normed = self.norm(t, &own("ffn_norm.weight"), middle, p)?;
         let gates = self.projection(t, number, &["ffn_gate", "ffn_up"], normed, dropout, p)?;
         let inner = t.apply(SwiGlu { width: shape.feed_forward }, &[gates])?;
         let down = self.projection(t, number, &["ffn_down"], inner, dropout, p)?;
-        let output = t.apply(Add, &[middle, down])?;
+        let output = t.apply_in_place(Add, &[down, middle])?;
         Ok(Layer { tape, input: x, output, parameters })
     }
 
@@ -460,7 +524,7 @@ impl Model {
         for name in names {
             let mut trained = |name: &str| {
                 let at = self.place(name)?;
-                let slot = tape.leaf(self.parameters[at].value.clone(), true);
+                let slot = tape.leaf(self.parameters[at].value.clone().into(), true);
                 parameters.push((slot, at));
                 inputs.push(slot);
                 Some(at)
@@ -478,7 +542,7 @@ impl Model {
                 Trained::Lora(config) if trained(&format!("{matrix}.lora_a")).is_some() => {
                     trained(&format!("{matrix}.lora_b"));
                     share = config.lora_dropout;
-                    Some(Adapter { rank: config.r, scale: config.scale() })
+                    Some(Low { rank: config.r, scale: config.scale() })
                 }
                 _ => None,
             };
@@ -490,21 +554,21 @@ impl Model {
     }
 }
 
-fn add_found(gradients: &mut Gradients, at: usize, found: Option<Tensor>) -> Result<()> {
+fn add_found(gradients: &mut Gradients, at: usize, found: Option<Value>) -> Result<()> {
     found.map_or(Ok(()), |found| add_gradient(gradients, at, found))
 }
 
-fn add_gradient(gradients: &mut Gradients, at: usize, found: Tensor) -> Result<()> {
-    gradients[at] = Some(match gradients[at].take() {
-        None => found,
-        Some(sum) => (sum + found)?,
-    });
+fn add_gradient(gradients: &mut Gradients, at: usize, found: Value) -> Result<()> {
+    match &mut gradients[at] {
+        Some(sum) => sum.add(&found)?,
+        empty => *empty = Some(found),
+    }
     Ok(())
 }
 
 /// Adds rows up where their targets are, in as many rows as there are tokens.
-fn spread(rows: &Tensor, targets: &[Target], tokens: usize, width: usize) -> Result<Tensor> {
-    let mut all = vec![0.0; tokens * width];
+fn spread(rows: &Value, targets: &[Target], tokens: usize, width: usize) -> Result<Value> {
+    let mut all = Buffer::zeros(tokens * width);
     with_slices(&[rows], |slices| {
         for (row, target) in slices[0].chunks_exact(width).zip(targets) {
             let to = &mut all[target.row * width..(target.row + 1) * width];
@@ -512,5 +576,5 @@ fn spread(rows: &Tensor, targets: &[Target], tokens: usize, width: usize) -> Res
         }
         Ok(())
     })?;
-    Ok(Tensor::from_vec(all, (tokens, width), &Device::Cpu)?)
+    Ok(Value::new([tokens, width], all))
 }

@@ -49,6 +49,18 @@ impl Rotation {
 }
 
 impl Shape {
+    /// Rows and columns of a layer's matrix, by its name in the file, such as `attn_q`.
+    pub fn sizes(&self, module: &str) -> (usize, usize) {
+        let Heads { queries, keys, size } = self.heads;
+        match module {
+            "attn_q" => (queries * size, self.width),
+            "attn_k" | "attn_v" => (keys * size, self.width),
+            "attn_output" => (self.width, queries * size),
+            "ffn_gate" | "ffn_up" => (self.feed_forward, self.width),
+            _ => (self.width, self.feed_forward),
+        }
+    }
+
     /// The sizes of a model that passed the check. `factors` are the numbers of `rope_freqs.weight`, if there are any.
     ///
     /// # Errors

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use candle_core::{D, Device, Tensor, bail};
 
-use super::{Op, Result, Saved};
+use super::{Back, Op, Result, Saved};
 use crate::train::cpu::attention::{self, Heads};
+use crate::train::cpu::buffer::Buffer;
 
 /// Input: rows of queries, keys and values `[n, heads.width()]`; output `[n, heads.out()]`. A row sees itself and the
 /// rows before it in its own text.
@@ -43,7 +44,7 @@ impl Op for Attention {
     }
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved {
-        let mut log_sums = vec![0.0; out.len() / self.heads.size];
+        let mut log_sums = Buffer::any(out.len() / self.heads.size);
         attention::forward(inputs[0], self.heads, &self.starts, out, &mut log_sums);
         log_sums
     }
@@ -55,10 +56,10 @@ impl Op for Attention {
         saved: &Saved,
         dout: &[f32],
         _wanted: &[bool],
-    ) -> Vec<Option<Vec<f32>>> {
-        let mut dx = vec![0.0; inputs[0].len()];
+    ) -> Vec<Option<Back>> {
+        let mut dx = Buffer::any(inputs[0].len());
         attention::backward(inputs[0], self.heads, &self.starts, out, saved, dout, &mut dx);
-        vec![Some(dx)]
+        vec![Some(dx.into())]
     }
 
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor> {

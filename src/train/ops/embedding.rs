@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{Tensor, bail};
 
-use super::{Op, Result, Saved};
+use super::{Back, Op, Result, Saved};
+use crate::train::cpu::buffer::Buffer;
 
 /// Input: a matrix `[vocabulary, width]`; output: its rows for `tokens`, `[tokens, width]`.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ impl Op for Embedding {
         for (out, token) in out.chunks_exact_mut(self.width).zip(&*self.tokens) {
             out.copy_from_slice(&inputs[0][*token as usize * self.width..][..self.width]);
         }
-        Saved::new()
+        Saved::default()
     }
 
     fn backward(
@@ -46,13 +47,13 @@ impl Op for Embedding {
         _saved: &Saved,
         dout: &[f32],
         _wanted: &[bool],
-    ) -> Vec<Option<Vec<f32>>> {
-        let mut dmatrix = vec![0.0; inputs[0].len()];
+    ) -> Vec<Option<Back>> {
+        let mut dmatrix = Buffer::zeros(inputs[0].len());
         for (dout, token) in dout.chunks_exact(self.width).zip(&*self.tokens) {
             let row = &mut dmatrix[*token as usize * self.width..][..self.width];
             row.iter_mut().zip(dout).for_each(|(to, more)| *to += more);
         }
-        vec![Some(dmatrix)]
+        vec![Some(dmatrix.into())]
     }
 
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor> {

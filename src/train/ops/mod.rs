@@ -12,12 +12,13 @@ mod norm;
 mod projection;
 mod rope;
 mod simple;
+mod value;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Shape, Storage, Tensor, Var, bail,
-};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Shape, Tensor, Var, bail};
+
+use crate::train::cpu::buffer::Buffer;
 
 pub use crate::train::cpu::attention::Heads;
 pub use crate::train::cpu::linear::Weight;
@@ -28,11 +29,28 @@ pub use norm::{HeadNorm, RmsNorm};
 pub use projection::{Adapter, Base, Bias, Part, Projection};
 pub use rope::Rope;
 pub use simple::{Add, SwiGlu};
+pub use value::Value;
+use value::slice;
+pub(in crate::train) use value::with_slices;
 
 type Result<T> = candle_core::Result<T>;
 
 /// What an operation's forward pass keeps for its way back, beside inputs and output.
-pub type Saved = Vec<f32>;
+pub type Saved = Buffer;
+
+/// The gradient of an input.
+pub enum Back {
+    /// Numbers.
+    Own(Buffer),
+    /// That of the output.
+    Same,
+}
+
+impl From<Buffer> for Back {
+    fn from(numbers: Buffer) -> Self {
+        Back::Own(numbers)
+    }
+}
 
 /// A differentiable operation on tensors of `f32`.
 pub trait Op: Send + Sync {
@@ -45,8 +63,16 @@ pub trait Op: Send + Sync {
     /// Inputs of these shapes do not go together.
     fn shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>>;
 
-    /// Computes the output, whose numbers are 0 before.
+    /// Computes the output, each number of which has to be written.
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved;
+
+    /// Makes the output of the first input where it lies; then the way back sees nothing of that input.
+    ///
+    /// # Errors
+    /// This operation cannot.
+    fn forward_in_place(&self, _first: &mut [f32], _others: &[&[f32]]) -> Result<()> {
+        bail!("{} cannot be done in place", self.name())
+    }
 
     /// The gradients of the inputs that are `wanted`, from that of the output; `None` for the others.
     fn backward(
@@ -56,7 +82,7 @@ pub trait Op: Send + Sync {
         saved: &Saved,
         dout: &[f32],
         wanted: &[bool],
-    ) -> Vec<Option<Vec<f32>>>;
+    ) -> Vec<Option<Back>>;
 
     /// The same of candle's own differentiable operations: what runs on other devices than processors.
     ///
@@ -65,44 +91,47 @@ pub trait Op: Send + Sync {
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor>;
 }
 
-/// Calls `work` with the numbers of tensors on a processor.
-///
-/// # Errors
-/// One is elsewhere, has other numbers than `f32`, or holes.
-pub(super) fn with_slices<T>(tensors: &[&Tensor], work: impl FnOnce(&[&[f32]]) -> Result<T>) -> Result<T> {
-    let guards: Vec<_> = tensors.iter().map(|tensor| tensor.storage_and_layout()).collect();
-    let slices = guards
-        .iter()
-        .map(|(storage, layout)| match &**storage {
-            Storage::Cpu(storage) => slice(storage, layout),
-            _ => bail!("a tensor on a processor is wanted"),
-        })
-        .collect::<Result<Vec<_>>>()?;
-    work(&slices)
-}
-
-fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(numbers), Some((from, to))) => Ok(&numbers[from..to]),
-        (CpuStorage::F32(_), None) => bail!("a tensor without holes is wanted"),
-        _ => bail!("a tensor of f32 is wanted"),
-    }
-}
-
 /// Runs an operation forward, without a trace for candle's own way back.
 ///
 /// # Errors
 /// The inputs do not go together, or candle fails.
-pub(super) fn run(op: &dyn Op, inputs: &[&Tensor]) -> Result<(Tensor, Saved)> {
-    if !inputs.iter().all(|tensor| tensor.device().is_cpu()) {
-        let own: Vec<Tensor> = inputs.iter().map(|tensor| tensor.detach()).collect();
-        return Ok((op.composed(&own)?.detach(), Saved::new()));
+pub(super) fn run(op: &dyn Op, inputs: &[&Value]) -> Result<(Value, Saved)> {
+    if !inputs.iter().all(|value| value.is_here()) {
+        return Ok((op.composed(&on_device(inputs)?)?.detach().into(), Saved::default()));
     }
-    let shapes: Vec<&[usize]> = inputs.iter().map(|tensor| tensor.dims()).collect();
+    let shapes: Vec<&[usize]> = inputs.iter().map(|value| value.dims()).collect();
     let shape = op.shape(&shapes)?;
-    let mut out = vec![0.0; shape.iter().product()];
+    let mut out = Buffer::any(shape.iter().product());
     let saved = with_slices(inputs, |slices| Ok(op.forward(slices, &mut out)))?;
-    Ok((Tensor::from_vec(out, shape, &Device::Cpu)?, saved))
+    Ok((Value::new(shape, out), saved))
+}
+
+/// Runs an operation over the memory of its first input, which nobody may need any more.
+///
+/// # Errors
+/// The inputs do not go together, or candle fails.
+pub(super) fn run_in_place(op: &dyn Op, mut first: Value, others: &[&Value]) -> Result<Value> {
+    let all: Vec<&Value> = [&first].into_iter().chain(others.iter().copied()).collect();
+    if !all.iter().all(|value| value.is_here()) {
+        return Ok(op.composed(&on_device(&all)?)?.detach().into());
+    }
+    let shapes: Vec<&[usize]> = all.iter().map(|value| value.dims()).collect();
+    if op.shape(&shapes)? != first.dims() {
+        bail!("{} cannot be done in place: the shapes differ", op.name());
+    }
+    let numbers = first.numbers_mut()?;
+    with_slices(others, |slices| op.forward_in_place(numbers, slices))?;
+    Ok(first)
+}
+
+/// The tensors on the device of those that are not here, cut off from how they were made.
+fn on_device(values: &[&Value]) -> Result<Vec<Tensor>> {
+    let device = values.iter().find_map(|value| match value {
+        Value::Candle(tensor) if !tensor.device().is_cpu() => Some(tensor.device().clone()),
+        _ => None,
+    });
+    let device = device.unwrap_or(Device::Cpu);
+    values.iter().map(|value| Ok(value.tensor(&device)?.detach())).collect()
 }
 
 /// Runs an operation backward.
@@ -111,30 +140,35 @@ pub(super) fn run(op: &dyn Op, inputs: &[&Tensor]) -> Result<(Tensor, Saved)> {
 /// candle fails.
 pub(super) fn run_back(
     op: &dyn Op,
-    inputs: &[&Tensor],
-    out: &Tensor,
+    inputs: &[&Value],
+    out: &Value,
     saved: &Saved,
-    dout: &Tensor,
+    dout: &Value,
     wanted: &[bool],
-) -> Result<Vec<Option<Tensor>>> {
-    if !dout.device().is_cpu() {
-        return composed_back(op, inputs, dout, wanted);
+) -> Result<Vec<Option<Value>>> {
+    if !dout.is_here() {
+        let dout = dout.tensor(&Device::Cpu)?;
+        let found = composed_back(op, &on_device(inputs)?, &dout, wanted)?;
+        return Ok(found.into_iter().map(|gradient| gradient.map(Value::from)).collect());
     }
-    let all: Vec<&Tensor> = inputs.iter().copied().chain([out, dout]).collect();
+    let all: Vec<&Value> = inputs.iter().copied().chain([out, dout]).collect();
     let gradients = with_slices(&all, |slices| {
         let (inputs, ends) = slices.split_at(inputs.len());
         Ok(op.backward(inputs, ends[0], saved, ends[1], wanted))
     })?;
-    let tensor = |(gradient, input): (Option<Vec<f32>>, &&Tensor)| {
-        gradient.map(|gradient| Tensor::from_vec(gradient, input.shape(), &Device::Cpu)).transpose()
+    let value = |(gradient, input): (Option<Back>, &&Value)| {
+        gradient.map(|gradient| match gradient {
+            Back::Own(numbers) => Value::new(input.dims(), numbers),
+            Back::Same => dout.clone(),
+        })
     };
-    gradients.into_iter().zip(inputs).map(tensor).collect()
+    Ok(gradients.into_iter().zip(inputs).map(value).collect())
 }
 
 /// Backward through the composed form, by candle.
 fn composed_back(
     op: &dyn Op,
-    inputs: &[&Tensor],
+    inputs: &[Tensor],
     dout: &Tensor,
     wanted: &[bool],
 ) -> Result<Vec<Option<Tensor>>> {
@@ -187,15 +221,20 @@ impl Custom {
         let shape = self.op.shape(&shapes)?;
         let slices =
             inputs.iter().map(|(storage, layout)| slice(storage, layout)).collect::<Result<Vec<_>>>()?;
-        let mut out = vec![0.0; shape.iter().product()];
+        let mut out = Buffer::any(shape.iter().product());
         *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = self.op.forward(&slices, &mut out);
-        Ok((CpuStorage::F32(out), shape.into()))
+        Ok((CpuStorage::F32(out.into_vec()), shape.into()))
     }
 
     fn backward(&self, inputs: &[&Tensor], out: &Tensor, dout: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let wanted: Vec<bool> = inputs.iter().map(|tensor| tensor.track_op()).collect();
         let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        run_back(&*self.op, inputs, out, &saved, &dout.contiguous()?, &wanted)
+        let inputs: Vec<Value> = inputs.iter().map(|tensor| Value::from((*tensor).clone())).collect();
+        let (out, dout) = (out.clone().into(), dout.contiguous()?.into());
+        let found = run_back(&*self.op, &inputs.iter().collect::<Vec<_>>(), &out, &saved, &dout, &wanted)?;
+        let tensor =
+            |gradient: Option<Value>| gradient.map(|gradient| gradient.tensor(&Device::Cpu)).transpose();
+        found.into_iter().map(tensor).collect()
     }
 }
 

@@ -2,8 +2,9 @@
 
 use candle_core::{D, Tensor, bail};
 
-use super::{Op, Result, Saved};
+use super::{Back, Op, Result, Saved};
 use crate::train::cpu::attention::Heads;
+use crate::train::cpu::buffer::Buffer;
 use crate::train::cpu::norm;
 
 /// x / rms(x) · weight over the last axis. Inputs: x `[.., width]`, weight `[width]`.
@@ -32,7 +33,7 @@ impl Op for RmsNorm {
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved {
         norm::forward(inputs[0], inputs[1], self.epsilon, out);
-        Saved::new()
+        Saved::default()
     }
 
     fn backward(
@@ -42,12 +43,12 @@ impl Op for RmsNorm {
         _saved: &Saved,
         dout: &[f32],
         wanted: &[bool],
-    ) -> Vec<Option<Vec<f32>>> {
+    ) -> Vec<Option<Back>> {
         let (x, weight) = (inputs[0], inputs[1]);
-        let mut dx = vec![0.0; x.len()];
-        let mut dweight = wanted[1].then(|| vec![0.0; weight.len()]);
+        let mut dx = Buffer::any(x.len());
+        let mut dweight = wanted[1].then(|| Buffer::zeros(weight.len()));
         norm::backward(x, weight, self.epsilon, dout, &mut dx, dweight.as_deref_mut());
-        vec![Some(dx), dweight]
+        vec![Some(dx.into()), dweight.map(Back::from)]
     }
 
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor> {
@@ -72,14 +73,14 @@ impl HeadNorm {
         [queries * size, keys * size, keys * size]
     }
 
-    fn split(&self, x: &[f32]) -> [Vec<f32>; 3] {
-        let mut parts =
-            self.columns().map(|columns| Vec::with_capacity(columns * x.len() / self.heads.width()));
-        for row in x.chunks_exact(self.heads.width()) {
+    fn split(&self, x: &[f32]) -> [Buffer; 3] {
+        let rows = x.len() / self.heads.width();
+        let mut parts = self.columns().map(|columns| Buffer::any(columns * rows));
+        for (at, row) in x.chunks_exact(self.heads.width()).enumerate() {
             let mut rest = row;
             for (part, columns) in parts.iter_mut().zip(self.columns()) {
                 let (own, others) = rest.split_at(columns);
-                part.extend_from_slice(own);
+                part[at * columns..(at + 1) * columns].copy_from_slice(own);
                 rest = others;
             }
         }
@@ -114,11 +115,11 @@ impl Op for HeadNorm {
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved {
         let [q, k, v] = self.split(inputs[0]);
-        let (mut q_out, mut k_out) = (vec![0.0; q.len()], vec![0.0; k.len()]);
+        let (mut q_out, mut k_out) = (Buffer::any(q.len()), Buffer::any(k.len()));
         norm::forward(&q, inputs[1], self.epsilon, &mut q_out);
         norm::forward(&k, inputs[2], self.epsilon, &mut k_out);
         self.join([&q_out, &k_out, &v], out);
-        Saved::new()
+        Saved::default()
     }
 
     fn backward(
@@ -128,19 +129,19 @@ impl Op for HeadNorm {
         _saved: &Saved,
         dout: &[f32],
         wanted: &[bool],
-    ) -> Vec<Option<Vec<f32>>> {
+    ) -> Vec<Option<Back>> {
         let ([q, k, _], [dq_out, dk_out, dv]) = (self.split(inputs[0]), self.split(dout));
         let gradient = |x: &[f32], weight: &[f32], dout: &[f32], wanted: bool| {
-            let mut dx = vec![0.0; x.len()];
-            let mut dweight = wanted.then(|| vec![0.0; weight.len()]);
+            let mut dx = Buffer::any(x.len());
+            let mut dweight = wanted.then(|| Buffer::zeros(weight.len()));
             norm::backward(x, weight, self.epsilon, dout, &mut dx, dweight.as_deref_mut());
-            (dx, dweight)
+            (dx, dweight.map(Back::from))
         };
         let (dq, dq_weight) = gradient(&q, inputs[1], &dq_out, wanted[1]);
         let (dk, dk_weight) = gradient(&k, inputs[2], &dk_out, wanted[2]);
-        let mut dx = vec![0.0; dout.len()];
+        let mut dx = Buffer::any(dout.len());
         self.join([&dq, &dk, &dv], &mut dx);
-        vec![Some(dx), dq_weight, dk_weight]
+        vec![Some(dx.into()), dq_weight, dk_weight]
     }
 
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor> {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use candle_core::{Tensor, bail};
 use rayon::prelude::*;
 
-use super::{Op, Result, Saved, Weight};
+use super::value::add;
+use super::{Back, Op, Result, Saved, Weight};
 use crate::seed::mix;
+use crate::train::cpu::buffer::Buffer;
 use crate::train::cpu::gemm::{Matrix, MatrixMut, add_product_on_all, product_on_all};
-use crate::train::cpu::{PART, by_rows};
+use crate::train::cpu::{PART, by_rows, rows_in_part};
 
 /// Where a matrix comes from.
 #[derive(Clone, Debug)]
@@ -111,9 +113,9 @@ impl Projection {
     }
 
     /// What the adapters see of x.
-    fn seen(&self, x: &[f32]) -> Option<Vec<f32>> {
+    fn seen(&self, x: &[f32]) -> Option<Buffer> {
         let (share, seed) = self.dropout.filter(|(share, _)| *share > 0.0)?;
-        let mut seen = x.to_vec();
+        let mut seen = Buffer::copy(x);
         drop_out(&mut seen, share, seed);
         Some(seen)
     }
@@ -125,6 +127,25 @@ impl Projection {
             all.extend_from_slice(inputs[a]);
         }
         all
+    }
+}
+
+/// Puts the sums of columns from `place` on into `to`; rows are added up part by part, whoever does it.
+fn sum_rows(numbers: &[f32], width: usize, place: usize, to: &mut [f32]) {
+    let rows = rows_in_part(width);
+    let sums: Vec<Vec<f32>> = numbers
+        .par_chunks(rows * width)
+        .map(|part| {
+            let mut sum = vec![0.0; to.len()];
+            for row in part.chunks_exact(width) {
+                sum.iter_mut().zip(&row[place..]).for_each(|(to, more)| *to += more);
+            }
+            sum
+        })
+        .collect();
+    to.fill(0.0);
+    for sum in sums {
+        to.iter_mut().zip(sum).for_each(|(to, more)| *to += more);
     }
 }
 
@@ -177,7 +198,7 @@ impl Op for Projection {
         let (x, width, columns) = (inputs[0], self.width(), self.columns);
         let rows = x.len() / columns;
         if rows == 0 {
-            return Saved::new();
+            return Saved::default();
         }
         let own = self.own();
         for (own, part) in own.iter().zip(&self.parts) {
@@ -211,9 +232,9 @@ impl Op for Projection {
         }
         let ranks = self.ranks();
         if ranks == 0 {
-            return Saved::new();
+            return Saved::default();
         }
-        let mut low = vec![0.0; rows * ranks];
+        let mut low = Buffer::any(rows * ranks);
         let seen = self.seen(x);
         let all_a = self.all_a(&own, inputs);
         product_on_all(
@@ -243,41 +264,49 @@ impl Op for Projection {
         saved: &Saved,
         dout: &[f32],
         wanted: &[bool],
-    ) -> Vec<Option<Vec<f32>>> {
+    ) -> Vec<Option<Back>> {
         let (x, width, columns) = (inputs[0], self.width(), self.columns);
         let rows = x.len() / columns;
-        let mut gradients: Vec<Option<Vec<f32>>> =
-            (0..inputs.len()).map(|at| (wanted[at] && at > 0).then(|| vec![0.0; inputs[at].len()])).collect();
+        let numbers = |count: usize| if rows > 0 { Buffer::any(count) } else { Buffer::zeros(count) };
+        let gradient = |at: usize| (wanted[at] && at > 0).then(|| numbers(inputs[at].len()));
+        let mut gradients: Vec<Option<Buffer>> = (0..inputs.len()).map(gradient).collect();
         let own = self.own();
-        let mut dx = wanted[0].then(|| vec![0.0; x.len()]);
+        let mut dx = wanted[0].then(|| Buffer::any(x.len()));
+        // Whether there is something in dx that is to be added to.
+        let mut begun = false;
+        if rows == 0 {
+            gradients[0] = dx;
+            return gradients.into_iter().map(|gradient| gradient.map(Back::from)).collect();
+        }
         for (own, part) in own.iter().zip(&self.parts) {
             let dy = || Matrix::strided(&dout[own.place..], rows, part.rows, width);
-            if rows == 0 {
-                break;
-            }
             if let Some(dx) = &mut dx {
                 match (&part.base, own.matrix) {
-                    (Base::Frozen(weight), _) => weight.backward(dout, width, own.place, dx),
+                    (Base::Frozen(weight), _) => weight.backward(dout, width, own.place, dx, begun),
                     (Base::Trained, Some(matrix)) => {
                         let matrix = Matrix::new(inputs[matrix], part.rows, columns);
-                        add_product_on_all(MatrixMut::new(dx, rows, columns), dy(), matrix, 1.0);
+                        let to = MatrixMut::new(dx, rows, columns);
+                        if begun {
+                            add_product_on_all(to, dy(), matrix, 1.0);
+                        } else {
+                            product_on_all(to, dy(), matrix, 1.0);
+                        }
                     }
                     (Base::Trained, None) => {}
                 }
+                begun = true;
             }
             if let Some(gradient) = own.matrix.and_then(|at| gradients[at].as_mut()) {
                 let to = MatrixMut::new(gradient, part.rows, columns);
                 product_on_all(to, dy().transposed(), Matrix::new(x, rows, columns), 1.0);
             }
             if let Some(gradient) = own.bias.and_then(|at| gradients[at].as_mut()) {
-                for dout in dout.chunks_exact(width) {
-                    gradient.iter_mut().zip(&dout[own.place..]).for_each(|(to, more)| *to += more);
-                }
+                sum_rows(dout, width, own.place, gradient);
             }
         }
         let ranks = self.ranks();
-        if ranks > 0 && rows > 0 {
-            let mut dlow = vec![0.0; rows * ranks];
+        if ranks > 0 {
+            let mut dlow = Buffer::any(rows * ranks);
             let mut from = 0;
             for (own, part) in own.iter().zip(&self.parts) {
                 let Some((adapter, _, b)) = own.adapter else { continue };
@@ -300,14 +329,14 @@ impl Op for Projection {
             }
             let seen = self.seen(x);
             let seen_x = Matrix::new(seen.as_deref().unwrap_or(x), rows, columns);
-            let mut all = vec![0.0; ranks * columns];
+            let mut all = Buffer::any(ranks * columns);
             product_on_all(
                 MatrixMut::new(&mut all, ranks, columns),
                 Matrix::new(&dlow, rows, ranks).transposed(),
                 seen_x,
                 1.0,
             );
-            let mut rest = all.as_slice();
+            let mut rest = &all[..];
             for (adapter, a, _) in own.iter().filter_map(|own| own.adapter) {
                 let (gradient, others) = rest.split_at(adapter.rank * columns);
                 if let Some(to) = &mut gradients[a] {
@@ -321,16 +350,16 @@ impl Op for Projection {
                 match self.dropout.filter(|(share, _)| *share > 0.0) {
                     None => add_product_on_all(MatrixMut::new(dx, rows, columns), low, all_a, 1.0),
                     Some((share, seed)) => {
-                        let mut through = vec![0.0; x.len()];
+                        let mut through = Buffer::any(x.len());
                         product_on_all(MatrixMut::new(&mut through, rows, columns), low, all_a, 1.0);
                         drop_out(&mut through, share, seed);
-                        dx.iter_mut().zip(through).for_each(|(to, more)| *to += more);
+                        add(dx, &through);
                     }
                 }
             }
         }
         gradients[0] = dx;
-        gradients
+        gradients.into_iter().map(|gradient| gradient.map(Back::from)).collect()
     }
 
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor, bail};
 
-use super::{Op, Result, Saved};
+use super::{Back, Op, Result, Saved};
 use crate::train::cpu::attention::Heads;
+use crate::train::cpu::buffer::Buffer;
 use crate::train::cpu::rope::{Angles, Layout, Rows, turn};
 
 /// Turns the heads of queries and keys by the angles of their positions. Input: rows `[n, heads.width()]`.
@@ -27,8 +28,8 @@ impl Rope {
         Rows { heads: queries + keys, head: size, width: self.heads.width() }
     }
 
-    fn turn(&self, x: &[f32], back: bool, out: &mut [f32]) {
-        turn(x, self.rows(), self.layout, &self.angles, &self.positions, back, out);
+    fn turn(&self, back: bool, x: &mut [f32]) {
+        turn(x, self.rows(), self.layout, &self.angles, &self.positions, back);
     }
 
     /// Cosines and sines of each row, `[n, 1, pairs]`.
@@ -66,8 +67,14 @@ impl Op for Rope {
     }
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved {
-        self.turn(inputs[0], false, out);
-        Saved::new()
+        out.copy_from_slice(inputs[0]);
+        self.turn(false, out);
+        Saved::default()
+    }
+
+    fn forward_in_place(&self, first: &mut [f32], _others: &[&[f32]]) -> Result<()> {
+        self.turn(false, first);
+        Ok(())
     }
 
     fn backward(
@@ -77,10 +84,10 @@ impl Op for Rope {
         _saved: &Saved,
         dout: &[f32],
         _wanted: &[bool],
-    ) -> Vec<Option<Vec<f32>>> {
-        let mut dx = vec![0.0; dout.len()];
-        self.turn(dout, true, &mut dx);
-        vec![Some(dx)]
+    ) -> Vec<Option<Back>> {
+        let mut dx = Buffer::copy(dout);
+        self.turn(true, &mut dx);
+        vec![Some(dx.into())]
     }
 
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor> {

@@ -2,7 +2,9 @@
 
 use candle_core::{D, Tensor, bail};
 
-use super::{Op, Result, Saved};
+use super::value::add;
+use super::{Back, Op, Result, Saved};
+use crate::train::cpu::buffer::Buffer;
 use crate::train::cpu::swiglu;
 
 /// silu(g) · u. Input: rows of g and then u, `[.., 2 · width]`; output `[.., width]`.
@@ -26,7 +28,7 @@ impl Op for SwiGlu {
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved {
         swiglu::forward(inputs[0], self.width, out);
-        Saved::new()
+        Saved::default()
     }
 
     fn backward(
@@ -36,10 +38,10 @@ impl Op for SwiGlu {
         _saved: &Saved,
         dout: &[f32],
         _wanted: &[bool],
-    ) -> Vec<Option<Vec<f32>>> {
-        let mut dx = vec![0.0; inputs[0].len()];
+    ) -> Vec<Option<Back>> {
+        let mut dx = Buffer::any(inputs[0].len());
         swiglu::backward(inputs[0], self.width, dout, &mut dx);
-        vec![Some(dx)]
+        vec![Some(dx.into())]
     }
 
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor> {
@@ -65,10 +67,14 @@ impl Op for Add {
     }
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved {
-        for ((out, a), b) in out.iter_mut().zip(inputs[0]).zip(inputs[1]) {
-            *out = a + b;
-        }
-        Saved::new()
+        out.copy_from_slice(inputs[0]);
+        add(out, inputs[1]);
+        Saved::default()
+    }
+
+    fn forward_in_place(&self, first: &mut [f32], others: &[&[f32]]) -> Result<()> {
+        add(first, others[0]);
+        Ok(())
     }
 
     fn backward(
@@ -76,10 +82,10 @@ impl Op for Add {
         _inputs: &[&[f32]],
         _out: &[f32],
         _saved: &Saved,
-        dout: &[f32],
+        _dout: &[f32],
         wanted: &[bool],
-    ) -> Vec<Option<Vec<f32>>> {
-        wanted.iter().map(|wanted| wanted.then(|| dout.to_vec())).collect()
+    ) -> Vec<Option<Back>> {
+        wanted.iter().map(|wanted| wanted.then_some(Back::Same)).collect()
     }
 
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor> {

@@ -1,0 +1,168 @@
+//! `rlkd sft`.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use rlkd::Result;
+use rlkd::config::load_toml;
+use rlkd::error::Place;
+use rlkd::llama::model::Model;
+use rlkd::llama::settings::Settings;
+use rlkd::metrics;
+use rlkd::models::source::Shelf;
+use rlkd::train::files;
+use rlkd::train::sft::{Event, Ready, SftConfig, run};
+
+use super::args::SftArgs;
+use super::{ALL_SCORED, Done, show};
+
+/// Trains, or goes on.
+pub fn sft(args: &SftArgs) -> Done {
+    let mut config: SftConfig = load_toml(&args.run)?;
+    if let Some(output) = &args.output_dir {
+        config.output_dir.clone_from(output);
+    }
+    if let Some(threads) = args.threads {
+        config.threads = threads;
+    }
+    config.check().map_err(|error| error.at_if_missing(Place::file(&args.run)))?;
+    let model = Shelf::from_env()?.locate(&config.model.parse()?)?;
+    let tokenizer = Model::load_tokenizer(&model, &Settings::default())?;
+    let mut watch = Watch::new(args.quiet, &config);
+    let outcome = run(&config, &model, &*tokenizer, &mut |event| watch.see(&event));
+    watch.clear();
+    let outcome = outcome?;
+    write_page(&config.output_dir)?;
+    if !args.quiet {
+        let early =
+            if outcome.stopped_early { ", early: the evaluation loss did not fall any more" } else { "" };
+        show::say(&format!("done after {} steps{early}\n", outcome.steps));
+        if let Some((loss, step)) = outcome.best {
+            show::say(&format!("lowest evaluation loss {loss:.4}, after step {step}\n"));
+        }
+        if outcome.skipped > 0 {
+            show::say(&format!(
+                "{} steps were passed over: their gradients were no numbers\n",
+                outcome.skipped
+            ));
+        }
+    }
+    let mut lines = String::new();
+    for file in &outcome.files {
+        lines += &format!("{}\n", file.display());
+    }
+    show::print(lines.as_bytes())?;
+    Ok(ALL_SCORED)
+}
+
+/// Writes `run.html` from the metrics.
+fn write_page(folder: &Path) -> Result<()> {
+    let name = folder.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy());
+    let page = rlkd::report::curves::page(&name, &metrics::read(folder)?);
+    files::write(&folder.join("run.html"), page.as_bytes())
+}
+
+/// What a person sees.
+struct Watch<'a> {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    config: &'a SftConfig,
+}
+
+impl<'a> Watch<'a> {
+    fn new(quiet: bool, config: &'a SftConfig) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(ProgressBar::no_length);
+        Watch { bar, quiet, config }
+    }
+
+    fn style(&self, template: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_style(
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+        }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            _ if self.quiet => {}
+            Some(bar) => bar.suspend(|| show::say(text)),
+            None => show::say(text),
+        }
+    }
+
+    fn see(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Reading(read, all) => {
+                let Some(bar) = &self.bar else { return };
+                if let (Some(all), None) = (all, bar.length()) {
+                    bar.set_length(*all);
+                    self.style("reading {bar:30} {percent:>3}%");
+                }
+                bar.set_position(*read);
+            }
+            Event::Ready(ready) => self.ready(ready),
+            Event::Step(progress) => {
+                let Some(bar) = &self.bar else { return };
+                bar.set_position(progress.step);
+                bar.set_message(format!(
+                    "loss {:.4}, {:.0} tokens/s",
+                    progress.loss, progress.tokens_per_second
+                ));
+            }
+            Event::Evaluating(done, all) => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message(format!("evaluating {done} of {all}"));
+                }
+            }
+            Event::Metrics(entry) => {
+                if let Some(loss) = entry.values.get("eval_loss") {
+                    self.say(&format!("step {}: evaluation loss {loss:.4}\n", entry.step));
+                }
+            }
+            Event::Saved(_) => {
+                // The page follows the run; that it cannot be written is said in the end.
+                let _ = write_page(&self.config.output_dir);
+            }
+        }
+    }
+
+    fn ready(&self, ready: &Ready) {
+        let [train, validation] = ready.examples;
+        let [trained, all] = ready.parameters;
+        let share = 100.0 * trained as f64 / all.max(1) as f64;
+        self.say(&format!(
+            "{train} examples to learn from, {validation} to evaluate on; {trained} numbers are trained ({share:.2}% of {all})\n"
+        ));
+        if ready.too_long > 0 {
+            self.say(&format!(
+                "{} examples are longer than max_length = {} tokens and are left out\n",
+                ready.too_long, self.config.max_length
+            ));
+        }
+        if ready.bad.0 > 0 {
+            self.say(&format!("{} records cannot be read and are left out; the first:\n", ready.bad.0));
+            for reason in &ready.bad.1 {
+                self.say(&format!("  {reason}\n"));
+            }
+        }
+        let [steps, done] = ready.steps;
+        if done > 0 {
+            self.say(&format!("going on behind step {done} of {steps}\n"));
+        }
+        if let Some(bar) = &self.bar {
+            bar.reset();
+            bar.set_length(steps);
+            bar.set_position(done);
+            bar.reset_eta();
+            self.style("{bar:30} {pos}/{len} {msg} ETA {eta}");
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

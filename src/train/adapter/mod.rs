@@ -1,0 +1,267 @@
+//! Adapters outside of a model: read, written, converted, merged.
+//!
+//! In memory a matrix of an adapter goes by the name of the matrix that it stands beside in the model file, with its
+//! rows in the order of that file. `peft` has other names and, for Llama, another order of the rows of queries and
+//! keys ([`peft`]); llama.cpp has the file's own ([`gguf`]).
+
+pub mod gguf;
+pub mod merge;
+pub mod peft;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::lora::{LoraConfig, MODULES};
+use super::model::shape::Shape;
+use crate::error::{Error, Place, Result};
+
+/// Rows and columns that are too many for any model, so that sizes can be multiplied.
+const MOST_SIZE: usize = 1 << 28;
+
+/// The two matrices beside one of the model's: scale · B · A is added to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// A, `[rank, columns]`.
+    pub a: Vec<f32>,
+    /// B, `[rows, rank]`.
+    pub b: Vec<f32>,
+    /// Rows of A.
+    pub rank: usize,
+    /// Outputs of the matrix.
+    pub rows: usize,
+    /// Inputs of the matrix.
+    pub columns: usize,
+    /// What B · A is multiplied by.
+    pub scale: f32,
+}
+
+/// An adapter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adapter {
+    /// How it was trained, as far as its file says so.
+    pub config: LoraConfig,
+    /// The architecture of its model, such as `qwen2`.
+    pub architecture: String,
+    /// By the names of the model's matrices, such as `blk.0.attn_q.weight`.
+    pub pairs: BTreeMap<String, Pair>,
+}
+
+/// How adapters are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A folder with `adapter_config.json` and `adapter_model.safetensors`.
+    Peft,
+    /// A GGUF file, as llama.cpp loads with `--lora`.
+    Gguf,
+}
+
+impl Format {
+    /// The format of what lies at `path`, or would: `.gguf` files, and folders.
+    pub fn of(path: &Path) -> Self {
+        match path.extension() {
+            Some(ending) if ending.eq_ignore_ascii_case("gguf") => Format::Gguf,
+            _ => Format::Peft,
+        }
+    }
+}
+
+impl Adapter {
+    /// Reads an adapter in either format; `shape` is that of the model that it is for.
+    ///
+    /// # Errors
+    /// It cannot be read, is damaged, or is for another model; with its place.
+    pub fn load(path: &Path, shape: &Shape) -> Result<Self> {
+        let found = match Format::of(path) {
+            Format::Gguf => gguf::load(path),
+            Format::Peft => peft::load(path, shape),
+        };
+        found
+            .and_then(|adapter| adapter.check(shape).map(|()| adapter))
+            .map_err(|error| error.at_if_missing(Place::file(path)))
+    }
+
+    /// Writes it in the format that the name asks for, whole or not at all; `base` is what a reader is told of the
+    /// model.
+    ///
+    /// # Errors
+    /// The disk is full, or the like.
+    pub fn save(&self, path: &Path, shape: &Shape, base: &str) -> Result<()> {
+        match Format::of(path) {
+            Format::Gguf => gguf::save(self, path, base),
+            Format::Peft => peft::save(self, path, shape, base),
+        }
+    }
+
+    /// Whether it fits a model.
+    ///
+    /// # Errors
+    /// It is for another architecture, or a matrix has another size there or is missing; names it.
+    pub fn check(&self, shape: &Shape) -> Result<()> {
+        if self.architecture != shape.architecture {
+            return Err(Error::data(format!(
+                "the adapter is for a model of architecture {:?}, and this one is {:?}",
+                self.architecture, shape.architecture
+            )));
+        }
+        if self.pairs.is_empty() {
+            return Err(Error::data("the adapter is empty: it has no matrices"));
+        }
+        for (name, pair) in &self.pairs {
+            let (layer, module) = place_of(name).ok_or_else(|| {
+                Error::data(format!("the adapter has {name:?}, and no matrix of a layer goes by that name"))
+            })?;
+            if layer >= shape.layers {
+                return Err(Error::data(format!(
+                    "the adapter has {name:?}, and the model has {} layers",
+                    shape.layers
+                )));
+            }
+            let (rows, columns) = shape.sizes(module);
+            if (pair.rows, pair.columns) != (rows, columns) {
+                return Err(Error::data(format!(
+                    "{name:?} is for a matrix of {} by {}, and the model's has {rows} by {columns}: the adapter is for \
+                     another model",
+                    pair.rows, pair.columns
+                )));
+            }
+            pair.check(name)?;
+        }
+        Ok(())
+    }
+
+    /// Numbers that were trained.
+    pub fn parameters(&self) -> usize {
+        self.pairs.values().map(|pair| pair.a.len() + pair.b.len()).sum()
+    }
+
+    /// The modules that it covers, by `peft`'s names.
+    pub fn modules(&self) -> Vec<&'static str> {
+        let has = |gguf: &str| {
+            self.pairs.keys().any(|name| place_of(name).is_some_and(|(_, module)| module == gguf))
+        };
+        MODULES.iter().filter(|(_, gguf)| has(gguf)).map(|(name, _)| *name).collect()
+    }
+
+    /// The layers that it covers.
+    pub fn layers(&self) -> Vec<usize> {
+        let mut layers: Vec<usize> =
+            self.pairs.keys().filter_map(|name| place_of(name)).map(|(layer, _)| layer).collect();
+        layers.sort_unstable();
+        layers.dedup();
+        layers
+    }
+}
+
+impl Pair {
+    /// The norm of scale · B · A (Frobenius): from products of rank by rank, without the matrix.
+    pub fn norm(&self) -> f64 {
+        // ‖BA‖² = Σ (BᵀB) ∘ (AAᵀ).
+        let mut sum = 0.0;
+        for one in 0..self.rank {
+            for other in 0..self.rank {
+                let a = self.a[one * self.columns..][..self.columns].iter();
+                let a: f64 =
+                    a.zip(&self.a[other * self.columns..]).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+                let b = self.b.chunks_exact(self.rank).map(|row| f64::from(row[one]) * f64::from(row[other]));
+                sum += a * b.sum::<f64>();
+            }
+        }
+        sum.max(0.0).sqrt() * f64::from(self.scale.abs())
+    }
+
+    /// Whether its numbers are as many as its sizes say, and are numbers.
+    fn check(&self, name: &str) -> Result<()> {
+        let Pair { rank, rows, columns, scale, .. } = *self;
+        if rank == 0 || rank > rows.min(columns).max(1) * 4 || rows > MOST_SIZE || columns > MOST_SIZE {
+            return Err(Error::data(format!(
+                "{name:?} has rank {rank} beside a matrix of {rows} by {columns}"
+            )));
+        }
+        if self.a.len() != rank * columns || self.b.len() != rows * rank {
+            return Err(Error::data(format!("{name:?} has matrices of other sizes than it says")));
+        }
+        if !scale.is_finite() || !self.a.iter().chain(&self.b).all(|x| x.is_finite()) {
+            return Err(Error::data(format!("{name:?} holds what is no number (NaN or infinity)")));
+        }
+        Ok(())
+    }
+}
+
+/// A matrix of a file: rows by columns.
+struct Half {
+    numbers: Vec<f32>,
+    rows: usize,
+    columns: usize,
+}
+
+/// What was read of each matrix's two: A and B.
+#[derive(Default)]
+struct Halves(BTreeMap<String, [Option<Half>; 2]>);
+
+impl Halves {
+    /// Adds A, or B.
+    fn put(&mut self, name: String, is_b: bool, half: Half) -> Result<()> {
+        let place = &mut self.0.entry(name.clone()).or_default()[usize::from(is_b)];
+        match place.replace(half) {
+            None => Ok(()),
+            Some(_) => Err(Error::data(format!("{} of {name:?} comes twice", if is_b { "B" } else { "A" }))),
+        }
+    }
+
+    /// The pairs, with the scale that belongs to a rank.
+    fn pairs(self, scale: impl Fn(usize) -> f32) -> Result<BTreeMap<String, Pair>> {
+        let pair = |(name, halves): (String, [Option<Half>; 2])| {
+            let [Some(a), Some(b)] = halves else {
+                return Err(Error::data(format!("{name:?} has one of A and B, and both are needed")));
+            };
+            if a.rows != b.columns || a.rows == 0 {
+                return Err(Error::data(format!("{name:?}: A has rank {} and B has {}", a.rows, b.columns)));
+            }
+            let (rank, rows, columns) = (a.rows, b.rows, a.columns);
+            Ok((name, Pair { a: a.numbers, b: b.numbers, rank, rows, columns, scale: scale(rank) }))
+        };
+        self.0.into_iter().map(pair).collect()
+    }
+}
+
+/// The layer and the module of a matrix's name: of `blk.3.attn_q.weight`, 3 and `attn_q`.
+pub(super) fn place_of(name: &str) -> Option<(usize, &'static str)> {
+    let (layer, rest) = name.strip_prefix("blk.")?.split_once('.')?;
+    let module = rest.strip_suffix(".weight")?;
+    // "03" is no layer's number.
+    let number: usize = layer.parse().ok().filter(|number: &usize| number.to_string() == layer)?;
+    MODULES.iter().find(|(_, gguf)| *gguf == module).map(|(_, gguf)| (number, *gguf))
+}
+
+/// The file beside `path` in which a file is written before it has its name.
+pub(super) fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_matrices_are_read() {
+        assert_eq!(place_of("blk.12.ffn_up.weight"), Some((12, "ffn_up")));
+        for wrong in [
+            "blk.03.attn_q.weight",
+            "blk.1.attn_norm.weight",
+            "blk.x.attn_q.weight",
+            "output.weight",
+            "blk.1",
+        ] {
+            assert_eq!(place_of(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn formats_go_by_the_ending() {
+        assert_eq!(Format::of(Path::new("a/b.gguf")), Format::Gguf);
+        assert_eq!(Format::of(Path::new("a/b.GGUF")), Format::Gguf);
+        assert_eq!(Format::of(Path::new("a/adapter")), Format::Peft);
+    }
+}

@@ -1,0 +1,209 @@
+//! Checkpoints: folders that are there whole or not at all.
+//!
+//! `checkpoint-N` holds the adapter as `peft` keeps it (or, where all weights are trained, `parameters.safetensors`),
+//! the moments of the optimiser in `optimizer.safetensors`, and everything else in `trainer_state.json`. Order and
+//! dropout of a step are drawn from the seed and the step's number, so no state of a generator is kept.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Place, Result};
+use crate::train::adapter::{partial, peft};
+use crate::train::files;
+use crate::train::model::{Model, Parameter};
+use crate::train::optim::AdamW;
+
+const STATE: &str = "trainer_state.json";
+const MOMENTS: &str = "optimizer.safetensors";
+const PARAMETERS: &str = "parameters.safetensors";
+/// Raised when a checkpoint holds something else than before.
+const VERSION: u32 = 1;
+
+/// Everything but tensors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The form of the checkpoint.
+    pub version: u32,
+    /// Optimiser steps that were taken, or passed over because of gradients that are no numbers.
+    pub step: u64,
+    /// Of those, the steps that the optimiser took.
+    pub taken: u64,
+    /// Tokens that went through the model.
+    pub num_tokens: u64,
+    /// Steps that were passed over.
+    pub skipped: u64,
+    /// Lowest evaluation loss, and the step after which it was found.
+    pub best: Option<(f64, u64)>,
+    /// Evaluations since then.
+    pub since_best: u32,
+    /// Whether the run ended early.
+    pub stopped: bool,
+    /// Bytes of the metrics.
+    pub metrics: u64,
+    /// A hash of the model file.
+    pub model: String,
+    /// A hash of the tokens that are learnt.
+    pub data: String,
+    /// What shapes the numbers.
+    pub config: String,
+}
+
+/// The folder of a step's checkpoint.
+pub fn folder(run: &Path, step: u64) -> PathBuf {
+    run.join(format!("checkpoint-{step}"))
+}
+
+/// The steps of all checkpoints in a run's folder, ascending.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn all(run: &Path) -> Result<Vec<u64>> {
+    let failed = |error| Error::io("read the folder", run, error);
+    let mut steps = Vec::new();
+    for entry in std::fs::read_dir(run).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let step: Option<u64> = name.to_str().and_then(|name| name.strip_prefix("checkpoint-")?.parse().ok());
+        steps.extend(step);
+    }
+    steps.sort_unstable();
+    Ok(steps)
+}
+
+/// Writes a checkpoint.
+///
+/// # Errors
+/// The disk is full, or the like; then there is no checkpoint of this step, and the others are as they were.
+pub fn save(run: &Path, model: &Model, optimizer: &AdamW, state: &State, base: &str) -> Result<()> {
+    let whole = folder(run, state.step);
+    let temporary = partial(&whole);
+    files::make_empty(&temporary)?;
+    let written = || -> Result<()> {
+        match model.adapter()? {
+            Some(adapter) => peft::write_into(&adapter, &temporary, &model.weights().shape, base)?,
+            None => {
+                let values = model
+                    .parameters()
+                    .iter()
+                    .map(|one| Ok((one.name.clone(), one.value.flatten_all()?.to_vec1()?)));
+                let values: Vec<(String, Vec<f32>)> = values.collect::<Result<_>>()?;
+                write(
+                    &temporary.join(PARAMETERS),
+                    values.iter().map(|(name, of)| (name.as_str(), of.as_slice())),
+                )?;
+            }
+        }
+        let moments = model.parameters().iter().zip(optimizer.first.iter().zip(&optimizer.second));
+        let moments: Vec<(String, &[f32])> = moments
+            .flat_map(|(one, (first, second))| {
+                [(format!("{}.exp_avg", one.name), &**first), (format!("{}.exp_avg_sq", one.name), &**second)]
+            })
+            .collect();
+        write(&temporary.join(MOMENTS), moments.iter().map(|(name, of)| (name.as_str(), *of)))?;
+        let state = State { version: VERSION, ..state.clone() };
+        let text = serde_json::to_string_pretty(&state).map_err(|error| Error::engine(error.to_string()))?;
+        files::write(&temporary.join(STATE), text.as_bytes())
+    };
+    if let Err(error) = written() {
+        let _ = files::remove(&temporary);
+        return Err(error);
+    }
+    files::replace_folder(&temporary, &whole)
+}
+
+/// What a checkpoint says, without its tensors.
+///
+/// # Errors
+/// It is damaged, or of another version.
+pub fn state(run: &Path, step: u64) -> Result<State> {
+    let path = folder(run, step).join(STATE);
+    let text = std::fs::read(&path).map_err(|error| Error::io("read the checkpoint", &path, error))?;
+    let wrong = |what: String| Error::data(what).at(Place::file(&path));
+    let state: State = serde_json::from_slice(&text)
+        .map_err(|error| wrong(format!("not the state of a checkpoint: {error}")))?;
+    if state.version != VERSION {
+        return Err(wrong(format!(
+            "a checkpoint of form {}, and this program reads {VERSION}",
+            state.version
+        )));
+    }
+    if state.step != step {
+        return Err(wrong(format!("says that it is of step {}", state.step)));
+    }
+    Ok(state)
+}
+
+/// Puts a checkpoint's tensors into a model and an optimiser.
+///
+/// # Errors
+/// A file is damaged, or is of another model; names the tensor.
+pub fn load(run: &Path, step: u64, model: &mut Model, optimizer: &mut AdamW) -> Result<()> {
+    load_model(run, step, model)?;
+    let path = folder(run, step).join(MOMENTS);
+    let names: Vec<(String, usize)> =
+        model.parameters().iter().map(|one| (one.name.clone(), one.value.elem_count())).collect();
+    read(&path, |file| {
+        for (at, (name, count)) in names.iter().enumerate() {
+            optimizer.first[at] = numbers(file, &format!("{name}.exp_avg"), *count)?;
+            optimizer.second[at] = numbers(file, &format!("{name}.exp_avg_sq"), *count)?;
+        }
+        Ok(())
+    })
+}
+
+/// Puts a checkpoint's weights or adapter into a model.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_model(run: &Path, step: u64, model: &mut Model) -> Result<()> {
+    let own = folder(run, step);
+    if model.adapter()?.is_some() {
+        let adapter = crate::train::adapter::Adapter::load(&own, &model.weights().shape)?;
+        return model.set_adapter(&adapter).map_err(|error| error.at_if_missing(Place::file(&own)));
+    }
+    read(&own.join(PARAMETERS), |file| {
+        for Parameter { name, value, .. } in model.parameters_mut() {
+            let numbers = numbers(file, name, value.elem_count())?;
+            *value = candle_core::Tensor::from_vec(numbers, value.shape(), &candle_core::Device::Cpu)?;
+        }
+        Ok(())
+    })
+}
+
+fn write<'a>(path: &Path, tensors: impl Iterator<Item = (&'a str, &'a [f32])>) -> Result<()> {
+    let bytes: Vec<(&str, Vec<u8>)> = tensors
+        .map(|(name, numbers)| (name, numbers.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        .collect();
+    let failed = |error| Error::engine(format!("a checkpoint cannot be written: {error}"));
+    let views: Vec<(&str, TensorView<'_>)> = bytes
+        .iter()
+        .map(|(name, bytes)| {
+            Ok((*name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map_err(failed)?))
+        })
+        .collect::<Result<_>>()?;
+    files::write(path, &safetensors::serialize(views, None).map_err(failed)?)
+}
+
+fn read(path: &Path, work: impl FnOnce(&SafeTensors<'_>) -> Result<()>) -> Result<()> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io("read the checkpoint", path, error))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| {
+        Error::data(format!("not a whole file of safetensors: {error}")).at(Place::file(path))
+    })?;
+    work(&file).map_err(|error| error.at_if_missing(Place::file(path)))
+}
+
+fn numbers(file: &SafeTensors<'_>, name: &str, count: usize) -> Result<Vec<f32>> {
+    let view = file.tensor(name).map_err(|_| {
+        Error::data(format!("the checkpoint has no {name:?}: it is of another model or configuration"))
+    })?;
+    if view.dtype() != Dtype::F32 || view.shape() != [count] {
+        return Err(Error::data(format!(
+            "{name:?} is {:?} of shape {:?} in the checkpoint, and should be {count} numbers of F32",
+            view.dtype(),
+            view.shape()
+        )));
+    }
+    Ok(view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+}

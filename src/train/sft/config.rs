@@ -1,0 +1,194 @@
+//! The run file of `rlkd sft`. Names are those of TRL's `SFTConfig` and `peft`'s `LoraConfig` where they have one.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::grammar;
+use crate::train::lora::LoraConfig;
+use crate::train::optim::OptimConfig;
+
+/// What is learnt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// A GSRM: from a problem and a trace to its steps. Reads labelled traces ([`crate::dataset::Labelled`]).
+    #[default]
+    Gsrm,
+    /// A student: from a problem to a teacher's trace. Reads the samples that `rlkd score` reads.
+    Student,
+}
+
+/// Every option of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SftConfig {
+    /// The model to begin with: a GGUF file, or what `rlkd models` knows.
+    pub model: String,
+    /// Where everything goes that the run writes.
+    pub output_dir: PathBuf,
+    /// What is learnt.
+    pub task: Task,
+    /// Files to learn from.
+    pub train: Vec<PathBuf>,
+    /// Files to evaluate on; none: a share of the others.
+    pub validation: Vec<PathBuf>,
+    /// Share of the examples that are kept for evaluation where `validation` is empty.
+    pub validation_split: f64,
+    /// The form in which a GSRM writes steps: a name of `rlkd::grammar`.
+    pub grammar: String,
+    /// What a student is told before the problem.
+    pub system: String,
+    /// Longest example, in tokens; longer ones are left out, and counted.
+    pub max_length: usize,
+    /// Train an adapter; with `full = true`, all weights.
+    pub lora: LoraConfig,
+    /// Train all weights, and no adapter.
+    pub full: bool,
+    /// An adapter to begin with, instead of a new one.
+    pub adapter: Option<PathBuf>,
+    /// The optimiser.
+    pub optim: OptimConfig,
+    /// Passes over the data.
+    pub num_train_epochs: f64,
+    /// Steps of the whole run, whatever `num_train_epochs` says; 0: as many as that says.
+    pub max_steps: u64,
+    /// Examples of a step, times `gradient_accumulation_steps`.
+    pub per_device_train_batch_size: usize,
+    /// As in TRL; memory does not depend on it here, see `micro_batch_tokens`.
+    pub gradient_accumulation_steps: usize,
+    /// Most tokens that go through the model at once, but for a single longer example. The examples of a step are cut
+    /// into such parts, one behind the other and without padding.
+    pub micro_batch_tokens: usize,
+    /// Compute layers once more on the way back instead of keeping what happens inside.
+    pub gradient_checkpointing: bool,
+    /// Steps between two lines of metrics.
+    pub logging_steps: u64,
+    /// Steps between two evaluations; 0: at the end of each pass.
+    pub eval_steps: u64,
+    /// Steps between two checkpoints; 0: at each evaluation.
+    pub save_steps: u64,
+    /// Checkpoints that are kept, beside the best.
+    pub save_total_limit: usize,
+    /// Evaluations without a lower loss after which it ends; 0: never.
+    pub early_stopping_patience: u32,
+    /// Give the adapter with the lowest evaluation loss in the end, and not the last.
+    pub load_best_model_at_end: bool,
+    /// Steps whose gradients were no numbers, after which it ends. Such a step changes nothing.
+    pub max_skipped_steps: u64,
+    /// Threads; 0: one for each core.
+    pub threads: usize,
+    /// The seed of every random draw.
+    pub seed: u64,
+}
+
+impl Default for SftConfig {
+    fn default() -> Self {
+        SftConfig {
+            model: String::new(),
+            output_dir: PathBuf::new(),
+            task: Task::default(),
+            train: Vec::new(),
+            validation: Vec::new(),
+            validation_split: 0.05,
+            grammar: "steps".into(),
+            system: String::new(),
+            max_length: 4096,
+            lora: LoraConfig::default(),
+            full: false,
+            adapter: None,
+            optim: OptimConfig::default(),
+            num_train_epochs: 1.0,
+            max_steps: 0,
+            per_device_train_batch_size: 8,
+            gradient_accumulation_steps: 1,
+            micro_batch_tokens: 4096,
+            gradient_checkpointing: true,
+            logging_steps: 1,
+            eval_steps: 0,
+            save_steps: 0,
+            save_total_limit: 2,
+            early_stopping_patience: 0,
+            load_best_model_at_end: true,
+            max_skipped_steps: 10,
+            threads: 0,
+            seed: 0,
+        }
+    }
+}
+
+impl SftConfig {
+    /// Whether the values make sense.
+    ///
+    /// # Errors
+    /// Kind `Config`, naming the key.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::config(what));
+        if self.model.is_empty() {
+            return wrong("model is missing: the GGUF file to begin with".into());
+        }
+        if self.output_dir.as_os_str().is_empty() {
+            return wrong(
+                "output_dir is missing: the folder for checkpoints, metrics and the adapter".into(),
+            );
+        }
+        if self.train.is_empty() {
+            return wrong("train is missing: the files to learn from".into());
+        }
+        if !(0.0..1.0).contains(&self.validation_split) {
+            return wrong(format!("validation_split = {}: from 0 to below 1", self.validation_split));
+        }
+        if grammar::find(&self.grammar)?.form == grammar::Form::Verdict {
+            return wrong(format!("the grammar {:?} writes verdicts and no steps", self.grammar));
+        }
+        if !self.num_train_epochs.is_finite() || self.num_train_epochs <= 0.0 {
+            return wrong(format!("num_train_epochs = {}: above 0", self.num_train_epochs));
+        }
+        for (name, value) in [
+            ("max_length", self.max_length),
+            ("per_device_train_batch_size", self.per_device_train_batch_size),
+            ("gradient_accumulation_steps", self.gradient_accumulation_steps),
+            ("micro_batch_tokens", self.micro_batch_tokens),
+            ("logging_steps", self.logging_steps as usize),
+        ] {
+            if value == 0 || value > 1 << 30 {
+                return wrong(format!("{name} = {value}: from 1 to {}", 1 << 30));
+            }
+        }
+        if self.full && self.adapter.is_some() {
+            return wrong("adapter and full = true: either an adapter is trained, or all weights".into());
+        }
+        self.lora.check()?;
+        self.optim.check()
+    }
+
+    /// Examples of a step.
+    pub fn batch(&self) -> usize {
+        self.per_device_train_batch_size * self.gradient_accumulation_steps
+    }
+
+    /// What shapes the numbers of a run: a checkpoint goes on only where it is the same. How long to train (which changes
+    /// the rest of the learning rate's curve), how often to look and on how many threads may change.
+    pub fn identity(&self) -> String {
+        let same = SftConfig {
+            output_dir: PathBuf::new(),
+            model: String::new(),
+            train: Vec::new(),
+            validation: Vec::new(),
+            num_train_epochs: 1.0,
+            max_steps: 0,
+            logging_steps: 1,
+            eval_steps: 0,
+            save_steps: 0,
+            save_total_limit: 0,
+            early_stopping_patience: 0,
+            load_best_model_at_end: true,
+            max_skipped_steps: 0,
+            threads: 0,
+            gradient_checkpointing: true,
+            ..self.clone()
+        };
+        serde_json::to_string(&same).unwrap_or_default()
+    }
+}

@@ -1,0 +1,482 @@
+//! Supervised fine-tuning: a GSRM on labelled traces, a student on a teacher's traces.
+//!
+//! A run is a folder. Started again after a kill, it goes on behind its last checkpoint, and on a processor ends with the
+//! same bits: order, split and dropout depend on the seed and the step's number only.
+
+pub mod checkpoint;
+pub mod config;
+pub mod data;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use checkpoint::State;
+pub use config::{SftConfig, Task};
+use data::{Data, Place};
+
+use super::adapter::Adapter;
+use super::cpu::head::{Slope, Token};
+use super::files;
+use super::model::{Gradients, Model, Target, Texts, Trained, Weights};
+use super::optim::AdamW;
+use crate::error::{Error, Place as FilePlace, Result};
+use crate::metrics::{Entry, Log};
+use crate::seed::Seed;
+use crate::tokens::Tokenizer;
+
+/// What a run tells while it works.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// Bytes of data that were read, and their sum where it is known.
+    Reading(u64, Option<u64>),
+    /// The data is read, the model is there; the run goes on behind this step.
+    Ready(&'a Ready),
+    /// A step was taken.
+    Step(&'a Progress),
+    /// Examples of an evaluation that are done, and all of them.
+    Evaluating(usize, usize),
+    /// A line of the metrics.
+    Metrics(&'a Entry),
+    /// A checkpoint was written.
+    Saved(&'a Path),
+}
+
+/// What a run begins with.
+#[derive(Clone, Debug, Default)]
+pub struct Ready {
+    /// Examples that are learnt, and evaluated on.
+    pub examples: [usize; 2],
+    /// Records that could not be read, with the first reasons.
+    pub bad: (u64, Vec<String>),
+    /// Examples that are longer than `max_length`.
+    pub too_long: u64,
+    /// Numbers that are trained, and all of them.
+    pub parameters: [usize; 2],
+    /// Steps of the whole run, and those that an earlier one took.
+    pub steps: [u64; 2],
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Steps that were taken, and all.
+    pub step: u64,
+    /// All steps.
+    pub steps: u64,
+    /// The loss of the last step.
+    pub loss: f64,
+    /// Tokens a second, since the run was started.
+    pub tokens_per_second: f64,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Steps that were taken.
+    pub steps: u64,
+    /// Whether it ended before its last step, as the evaluation loss did not fall any more.
+    pub stopped_early: bool,
+    /// Lowest evaluation loss, and its step.
+    pub best: Option<(f64, u64)>,
+    /// Steps whose gradients were no numbers.
+    pub skipped: u64,
+    /// What was written: an adapter for `peft`, one for llama.cpp; or a model.
+    pub files: Vec<PathBuf>,
+}
+
+/// Sums over tokens.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    tokens: u64,
+    loss: f64,
+    entropy: f64,
+    best: u64,
+}
+
+impl Sums {
+    fn of(tokens: &[Token]) -> Self {
+        let mut sums = Sums { tokens: tokens.len() as u64, ..Sums::default() };
+        for token in tokens {
+            sums.loss -= f64::from(token.logprob);
+            sums.entropy += f64::from(token.entropy);
+            sums.best += u64::from(token.best);
+        }
+        sums
+    }
+
+    fn add(&mut self, more: Sums) {
+        self.tokens += more.tokens;
+        self.loss += more.loss;
+        self.entropy += more.entropy;
+        self.best += more.best;
+    }
+
+    /// TRL's values, with something before their names.
+    fn values(&self, before: &str) -> impl Iterator<Item = (String, f64)> {
+        let tokens = self.tokens.max(1) as f64;
+        let values = [
+            ("loss", self.loss / tokens),
+            ("entropy", self.entropy / tokens),
+            ("mean_token_accuracy", self.best as f64 / tokens),
+        ];
+        let before = before.to_owned();
+        values.into_iter().map(move |(name, value)| (format!("{before}{name}"), value))
+    }
+}
+
+/// Runs, or goes on with, what `config` describes. `model` is the file that `config.model` means, and `tokenizer` is of
+/// that file.
+///
+/// # Errors
+/// The configuration makes no sense, a file cannot be read or written, a checkpoint is of another run, a tensor gets no
+/// gradient, or too many steps had gradients that are no numbers.
+pub fn run(
+    config: &SftConfig,
+    model: &Path,
+    tokenizer: &dyn Tokenizer,
+    watch: &mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<Outcome> {
+    config.check()?;
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(config.threads).thread_name(|at| format!("train-{at}"));
+    let pool = pool.build().map_err(|error| Error::engine(format!("no threads: {error}")))?;
+    pool.install(|| Run::start(config, model, tokenizer, watch)?.work(watch))
+}
+
+struct Run<'a> {
+    config: &'a SftConfig,
+    base: &'a Path,
+    model: Model,
+    optimizer: AdamW,
+    data: Data,
+    state: State,
+    log: Log,
+    /// All steps.
+    steps: u64,
+    /// Held, so that no other process writes into the folder.
+    _lock: std::fs::File,
+}
+
+impl<'a> Run<'a> {
+    fn start(
+        config: &'a SftConfig,
+        base: &'a Path,
+        tokenizer: &dyn Tokenizer,
+        watch: &mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<Self> {
+        let folder = &config.output_dir;
+        std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
+        let lock = lock(folder)?;
+        let data = Data::read(config, tokenizer, |read, all| watch(Event::Reading(read, all)))?;
+        let weights = Weights::load(base)?;
+        if weights.shape.vocabulary < tokenizer.size() {
+            return Err(Error::data(format!(
+                "the model has rows for {} tokens, and its tokenizer has {}",
+                weights.shape.vocabulary,
+                tokenizer.size()
+            ))
+            .at(FilePlace::file(base)));
+        }
+        let all: usize = weights.names().map(|(_, sizes)| sizes.iter().product::<usize>()).sum();
+        let trained = if config.full { Trained::All } else { Trained::Lora(config.lora.clone()) };
+        let mut model = Model::new(weights, trained, Seed(config.seed))?;
+        model.recompute = config.gradient_checkpointing;
+        if let Some(path) = &config.adapter {
+            let adapter = Adapter::load(path, &model.weights().shape)?;
+            model.set_adapter(&adapter).map_err(|error| error.at_if_missing(FilePlace::file(path)))?;
+        }
+        let mut optimizer = AdamW::new(model.parameters());
+        let own = State {
+            model: tokenizer.fingerprint().into(),
+            data: data.fingerprint.clone(),
+            config: config.identity(),
+            ..State::default()
+        };
+        let state = resume(folder, &own, &mut model, &mut optimizer)?.unwrap_or(own);
+        let log = Log::open(folder, state.metrics)?;
+        let per_epoch = data.train.len().div_ceil(config.batch()) as u64;
+        let steps = match config.max_steps {
+            0 => (config.num_train_epochs * per_epoch as f64).ceil().max(1.0) as u64,
+            steps => steps,
+        };
+        let ready = Ready {
+            examples: [data.train.len(), data.validation.len()],
+            bad: data.bad.clone(),
+            too_long: data.too_long,
+            parameters: [model.parameters().iter().map(|one| one.value.elem_count()).sum(), all],
+            steps: [steps, state.step],
+        };
+        watch(Event::Ready(&ready));
+        Ok(Run { config, base, model, optimizer, data, state, log, steps, _lock: lock })
+    }
+
+    fn work(mut self, watch: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Outcome> {
+        let per_epoch = self.data.train.len().div_ceil(self.config.batch()) as u64;
+        let eval_steps = if self.config.eval_steps > 0 { self.config.eval_steps } else { per_epoch };
+        let begin = Instant::now();
+        let begun = self.state.num_tokens;
+        let mut since = Sums::default();
+        let mut order: (u64, Vec<u32>) = (u64::MAX, Vec::new());
+        while self.state.step < self.steps && !self.state.stopped {
+            let (epoch, at) = (self.state.step / per_epoch, (self.state.step % per_epoch) as usize);
+            if order.0 != epoch {
+                order = (epoch, self.order(epoch));
+            }
+            let from = at * self.config.batch();
+            let to = (from + self.config.batch()).min(order.1.len());
+            let places: Vec<Place> =
+                order.1[from..to].iter().map(|&at| self.data.train[at as usize]).collect();
+            let lr = self.config.optim.learning_rate_at(self.state.step, self.steps);
+            let (sums, gradients) = self.gradients(&places)?;
+            let stepped =
+                self.optimizer.step(self.model.parameters_mut(), &gradients, &self.config.optim, lr)?;
+            drop(gradients);
+            self.state.step += 1;
+            if stepped.taken {
+                self.state.taken += 1;
+            } else {
+                self.state.skipped += 1;
+                if self.state.skipped > self.config.max_skipped_steps {
+                    return Err(Error::engine(format!(
+                        "the gradients of {} steps were no numbers (NaN or infinity), the last of step {}: lower \
+                         learning_rate, or look at the data; the last checkpoint is still there",
+                        self.state.skipped, self.state.step
+                    )));
+                }
+            }
+            since.add(sums);
+            let rate = (self.state.num_tokens - begun) as f64 / begin.elapsed().as_secs_f64().max(1e-9);
+            let loss = sums.loss / sums.tokens.max(1) as f64;
+            let progress =
+                Progress { step: self.state.step, steps: self.steps, loss, tokens_per_second: rate };
+            watch(Event::Step(&progress));
+            let last = self.state.step == self.steps;
+            if self.state.step.is_multiple_of(self.config.logging_steps) || last {
+                let mut entry = self.entry(per_epoch);
+                entry.values.extend(since.values(""));
+                entry.values.extend(
+                    [
+                        ("grad_norm", f64::from(stepped.grad_norm)),
+                        ("learning_rate", f64::from(lr)),
+                        ("num_tokens", self.state.num_tokens as f64),
+                        ("tokens_per_second", rate),
+                        ("skipped_steps", self.state.skipped as f64),
+                    ]
+                    .map(|(name, value)| (name.to_owned(), value)),
+                );
+                // JSON has no such numbers.
+                entry.values.retain(|_, value| value.is_finite());
+                self.log.add(&entry)?;
+                watch(Event::Metrics(&entry));
+                since = Sums::default();
+            }
+            let evaluates = self.state.step.is_multiple_of(eval_steps) || last;
+            if evaluates && !self.data.validation.is_empty() {
+                self.evaluate(per_epoch, watch)?;
+            }
+            let saves = match self.config.save_steps {
+                0 => evaluates,
+                steps => self.state.step.is_multiple_of(steps) || last,
+            };
+            // The best is kept, so it has to be there.
+            let is_best = self.state.best.is_some_and(|(_, step)| step == self.state.step);
+            if saves || is_best || self.state.stopped {
+                self.save()?;
+                watch(Event::Saved(&checkpoint::folder(&self.config.output_dir, self.state.step)));
+            }
+        }
+        self.finish()
+    }
+
+    fn entry(&self, per_epoch: u64) -> Entry {
+        let epoch = self.state.step as f64 / per_epoch as f64;
+        Entry { step: self.state.step, epoch, ..Entry::default() }
+    }
+
+    /// The order of the examples in a pass.
+    fn order(&self, epoch: u64) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.data.train.len() as u32).collect();
+        let mut stream = Seed(self.config.seed).stream("order", epoch);
+        for at in (1..order.len()).rev() {
+            order.swap(at, stream.below(at as u64 + 1) as usize);
+        }
+        order
+    }
+
+    /// The sums of a step, and the gradients of its mean loss.
+    fn gradients(&mut self, places: &[Place]) -> Result<(Sums, Gradients)> {
+        let all: usize = places.iter().map(Place::learnt).sum();
+        let share = 1.0 / all.max(1) as f32;
+        let slope = |_: usize, _: Token| Slope { logprob: -share, entropy: 0.0 };
+        let mut gradients = Gradients::new();
+        let mut sums = Sums::default();
+        for (number, part) in parts(places, self.config.micro_batch_tokens).into_iter().enumerate() {
+            let (texts, targets) = self.texts(part)?;
+            let draw =
+                Seed(self.config.seed).stream("dropout", self.state.step << 20 | number as u64).next_u64();
+            let found = self.model.loss(&texts, &targets, 1.0, Seed(draw), slope, &mut gradients)?;
+            sums.add(Sums::of(&found));
+            self.state.num_tokens += texts.tokens.len() as u64;
+        }
+        Ok((sums, gradients))
+    }
+
+    fn texts(&self, places: &[Place]) -> Result<(Texts, Vec<Target>)> {
+        let mut targets = Vec::new();
+        let mut all = Vec::with_capacity(places.len());
+        let mut before = 0;
+        for place in places {
+            let example = self.data.example(*place)?;
+            let learnt = example.tokens.iter().enumerate().skip(example.prompt);
+            targets.extend(learnt.map(|(at, token)| Target { row: before + at - 1, token: *token }));
+            before += example.tokens.len();
+            all.push(example.tokens);
+        }
+        Ok((Texts::pack(all.iter().map(Vec::as_slice)), targets))
+    }
+
+    fn evaluate(&mut self, per_epoch: u64, watch: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<()> {
+        let begin = Instant::now();
+        let mut sums = Sums::default();
+        let places = self.data.validation.clone();
+        let mut done = 0;
+        for part in parts(&places, self.config.micro_batch_tokens) {
+            let (texts, targets) = self.texts(part)?;
+            sums.add(Sums::of(&self.model.log_probabilities(&texts, &targets, 1.0)?));
+            done += part.len();
+            watch(Event::Evaluating(done, places.len()));
+        }
+        let mut entry = self.entry(per_epoch);
+        entry.values.extend(sums.values("eval_"));
+        let seconds = begin.elapsed().as_secs_f64();
+        entry.values.insert("eval_runtime".into(), seconds);
+        entry.values.insert("eval_samples_per_second".into(), places.len() as f64 / seconds.max(1e-9));
+        entry.values.retain(|_, value| value.is_finite());
+        self.log.add(&entry)?;
+        watch(Event::Metrics(&entry));
+        let loss = sums.loss / sums.tokens.max(1) as f64;
+        if loss.is_finite() && self.state.best.is_none_or(|(best, _)| loss < best) {
+            self.state.best = Some((loss, self.state.step));
+            self.state.since_best = 0;
+        } else {
+            self.state.since_best += 1;
+            let patience = self.config.early_stopping_patience;
+            self.state.stopped = patience > 0 && self.state.since_best >= patience;
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint, then removes those that are too many.
+    fn save(&mut self) -> Result<()> {
+        self.log.sync()?;
+        self.state.metrics = self.log.bytes();
+        let folder = &self.config.output_dir;
+        checkpoint::save(folder, &self.model, &self.optimizer, &self.state, &self.config.model)?;
+        let best = self.state.best.map(|(_, step)| step);
+        let others: Vec<u64> =
+            checkpoint::all(folder)?.into_iter().filter(|step| Some(*step) != best).collect();
+        let keep = self.config.save_total_limit.max(1);
+        for step in &others[..others.len().saturating_sub(keep)] {
+            files::remove(&checkpoint::folder(folder, *step))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what the run was for.
+    fn finish(mut self) -> Result<Outcome> {
+        let folder = self.config.output_dir.clone();
+        let wanted = self.state.best.filter(|_| self.config.load_best_model_at_end).map(|(_, step)| step);
+        if let Some(step) = wanted.filter(|step| *step != self.state.step) {
+            checkpoint::load_model(&folder, step, &mut self.model)?;
+        }
+        let shape = &self.model.weights().shape;
+        let files = match self.model.adapter()? {
+            Some(adapter) => {
+                let files = vec![folder.join("adapter"), folder.join("adapter.gguf")];
+                for file in &files {
+                    adapter.save(file, shape, &self.config.model)?;
+                }
+                files
+            }
+            None => {
+                let file = folder.join("model.gguf");
+                super::adapter::merge::write_model(self.base, &file, &self.model)?;
+                vec![file]
+            }
+        };
+        Ok(Outcome {
+            steps: self.state.step,
+            stopped_early: self.state.stopped && self.state.step < self.steps,
+            best: self.state.best,
+            skipped: self.state.skipped,
+            files,
+        })
+    }
+}
+
+/// Cuts examples into parts of at most so many tokens, in their order.
+fn parts(places: &[Place], tokens: usize) -> Vec<&[Place]> {
+    let mut parts = Vec::new();
+    let (mut from, mut sum) = (0, 0);
+    for (at, place) in places.iter().enumerate() {
+        if at > from && sum + place.length() > tokens {
+            parts.push(&places[from..at]);
+            (from, sum) = (at, 0);
+        }
+        sum += place.length();
+    }
+    if from < places.len() {
+        parts.push(&places[from..]);
+    }
+    parts
+}
+
+/// Goes on from the last checkpoint, if there is one.
+fn resume(folder: &Path, own: &State, model: &mut Model, optimizer: &mut AdamW) -> Result<Option<State>> {
+    let Some(&step) = checkpoint::all(folder)?.last() else { return Ok(None) };
+    let state = checkpoint::state(folder, step)?;
+    let place = checkpoint::folder(folder, step);
+    let other = |what: &str| {
+        Error::config(format!(
+            "the checkpoint is of a run with {what}: take another output_dir, or remove this one to begin again"
+        ))
+        .at(FilePlace::file(&place))
+    };
+    if state.model != own.model {
+        return Err(other("another model file"));
+    }
+    if state.config != own.config {
+        return Err(other(&format!("other values of {}", differing(&state.config, &own.config))));
+    }
+    if state.data != own.data {
+        return Err(other("other training data"));
+    }
+    checkpoint::load(folder, step, model, optimizer)?;
+    optimizer.steps = state.taken;
+    Ok(Some(state))
+}
+
+/// The keys whose values differ in two JSON objects.
+fn differing(one: &str, other: &str) -> String {
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+    let (one, other) = (read(one), read(other));
+    let keys = other.as_object().into_iter().flat_map(serde_json::Map::keys);
+    let keys: Vec<&str> = keys.filter(|key| one.get(key) != other.get(key)).map(String::as_str).collect();
+    if keys.is_empty() { "the configuration".into() } else { keys.join(", ") }
+}
+
+/// Takes the folder for this process.
+fn lock(folder: &Path) -> Result<std::fs::File> {
+    let path = folder.join(".lock");
+    let failed = |error| Error::io("lock the folder", &path, error);
+    let file =
+        std::fs::File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(Error::config("another run writes into this folder: wait for it, or take another output_dir")
+                .at(FilePlace::file(folder)))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}

@@ -1,0 +1,268 @@
+//! `rlkd sft`: runs that are killed, cut, full, changed; and what they leave behind.
+#![cfg(all(feature = "train", feature = "llama", feature = "cli"))]
+
+mod command;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use command::{Room, sample, samples};
+use rlkd::metrics;
+use serde_json::{Value, json};
+
+/// A room with a tiny model, data and a run file.
+fn room(more: &str) -> Room {
+    let room = Room::new();
+    room.run("models random -o base.gguf --vocabulary 512 --embedding 64 --heads 1 --feed-forward 96 --weights q8_0 --tied").ended(0);
+    room.write("data.jsonl", samples(40));
+    write_run(&room, more);
+    room
+}
+
+fn write_run(room: &Room, more: &str) {
+    let text = format!(
+        "model = \"base.gguf\"\noutput_dir = \"out\"\ntask = \"student\"\ntrain = [\"data.jsonl\"]\nvalidation_split = 0.2\n\
+         per_device_train_batch_size = 8\n{more}\n[lora]\nr = 4\nlora_dropout = 0.1\n[optim]\nlearning_rate = 1e-2\n"
+    );
+    room.write("run.toml", text);
+}
+
+/// All files of an adapter, and the values of its run that do not depend on the clock.
+fn result(room: &Room, out: &str) -> (Vec<Vec<u8>>, Vec<Value>) {
+    let files = ["adapter/adapter_model.safetensors", "adapter/adapter_config.json", "adapter.gguf"]
+        .map(|name| room.read(&format!("{out}/{name}")));
+    let entries = metrics::read(&room.path(out)).expect("metrics");
+    let entries = entries.into_iter().map(|mut entry| {
+        entry.values.retain(|name, _| !name.contains("second") && !name.contains("runtime"));
+        serde_json::to_value(entry).expect("JSON")
+    });
+    (files.to_vec(), entries.collect())
+}
+
+#[test]
+fn a_run_learns_and_leaves_an_adapter() {
+    let room = room("num_train_epochs = 4\n");
+    let ran = room.run("sft run.toml").ended(0);
+    assert_eq!(ran.text(), "out/adapter\nout/adapter.gguf\n");
+    assert!(
+        ran.err.contains("examples to learn from") && ran.err.contains("lowest evaluation loss"),
+        "{}",
+        ran.err
+    );
+    let (_, entries) = result(&room, "out");
+    let losses =
+        |name: &str| -> Vec<f64> { entries.iter().filter_map(|entry| entry[name].as_f64()).collect() };
+    let (train, eval) = (losses("loss"), losses("eval_loss"));
+    assert_eq!(eval.len(), 4, "one evaluation a pass");
+    assert!(train[train.len() - 1] < train[0] * 0.8, "{train:?}");
+    assert!(eval[3] < eval[0], "{eval:?}");
+    for name in ["grad_norm", "learning_rate", "num_tokens", "mean_token_accuracy", "entropy"] {
+        assert_eq!(losses(name).len(), train.len(), "{name}");
+    }
+    for name in ["eval_entropy", "eval_mean_token_accuracy"] {
+        assert_eq!(losses(name).len(), 4, "{name}");
+    }
+    let page = String::from_utf8(room.read("out/run.html")).expect("UTF-8");
+    assert!(page.contains("Accuracy of tokens") && page.contains("<polyline"));
+    // The steps of TensorBoard's file are framed records.
+    let names: Vec<_> = std::fs::read_dir(room.path("out")).expect("a folder").collect();
+    let events = names
+        .iter()
+        .filter_map(|name| name.as_ref().ok())
+        .find(|name| name.file_name().to_string_lossy().starts_with("events.out.tfevents."));
+    let bytes = std::fs::read(events.expect("an event file").path()).expect("read");
+    let (mut at, mut records) = (0, 0);
+    while at < bytes.len() {
+        let length = u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight")) as usize;
+        at += 16 + length;
+        records += 1;
+    }
+    assert_eq!((at, records), (bytes.len(), 1 + entries.len()));
+    // Once more: nothing is left to do, and nothing changes.
+    let before = result(&room, "out");
+    let again = room.run("sft run.toml").ended(0);
+    assert!(again.err.contains("going on behind step"), "{}", again.err);
+    assert_eq!(result(&room, "out"), before);
+    // What it left is read by the tools.
+    let info =
+        room.run("adapter info out/adapter.gguf --model base.gguf --json").ended(0).records().remove(0);
+    assert_eq!((info["r"].as_u64(), info["layers"].clone()), (Some(4), json!([0, 1])));
+    room.run("adapter convert out/adapter.gguf --model base.gguf -o converted").ended(0);
+    assert_eq!(
+        room.read("converted/adapter_model.safetensors"),
+        room.read("out/adapter/adapter_model.safetensors")
+    );
+    room.run("adapter merge out/adapter --model base.gguf --type f16 -o merged.gguf").ended(0);
+    room.run("models check merged.gguf").ended(0);
+    room.run("export --model base.gguf --adapter out/adapter@0.5 --type q4_0 -o small.gguf --quiet").ended(0);
+    assert!(room.read("small.gguf").len() < room.read("merged.gguf").len());
+}
+
+#[test]
+fn a_run_that_is_killed_ends_with_the_same_bits() {
+    let room = room("num_train_epochs = 6\nsave_steps = 2\neval_steps = 5\n");
+    room.run("sft run.toml --output-dir whole").ended(0);
+    let expected = result(&room, "whole");
+    let mut kills = 0;
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < Duration::from_secs(120), "it does not get on");
+        let threads = if kills % 2 == 0 { "1" } else { "2" };
+        let args = ["sft", "run.toml", "--threads", threads];
+        let mut child =
+            room.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        let steps = || last_checkpoint(&room.path("out"));
+        let before = steps();
+        // Killed some time after the next checkpoint, in the middle of a step or of the writing of another.
+        while steps() == before && child.try_wait().expect("a child").is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(7 * (kills % 5)));
+        if kills < 8 {
+            let _ = child.kill();
+            kills += 1;
+        }
+        if child.wait().expect("ended").success() {
+            break;
+        }
+    }
+    assert!(kills >= 3, "it was over too soon");
+    assert_eq!(result(&room, "out"), expected);
+    let left: Vec<String> = std::fs::read_dir(room.path("out"))
+        .expect("a folder")
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name.ends_with(".partial") || name.ends_with(".old") || name == "tokens.bin")
+        .collect();
+    assert!(left.len() <= 1, "{left:?}");
+}
+
+fn last_checkpoint(out: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(out) else { return 0 };
+    let step = |name: &str| name.strip_prefix("checkpoint-")?.parse::<u64>().ok();
+    entries.filter_map(|entry| step(&entry.ok()?.file_name().to_string_lossy())).max().unwrap_or(0)
+}
+
+/// Neither the number of threads, nor recomputation, nor how a step is cut into parts changes what is learnt; the first
+/// two not by a bit.
+#[test]
+fn how_it_is_computed_does_not_change_what_is_learnt() {
+    let room = room("num_train_epochs = 2\n");
+    room.run("sft run.toml --threads 1").ended(0);
+    let expected = result(&room, "out");
+    room.run("sft run.toml --threads 3 --output-dir threads").ended(0);
+    assert_eq!(result(&room, "threads"), expected);
+    write_run(&room, "num_train_epochs = 2\ngradient_checkpointing = false\n");
+    room.run("sft run.toml --output-dir kept").ended(0);
+    assert_eq!(result(&room, "kept"), expected);
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8").replace("lora_dropout = 0.1", "");
+    room.write("run.toml", &text);
+    room.run("sft run.toml --output-dir one").ended(0);
+    room.write("run.toml", format!("micro_batch_tokens = 64\n{text}"));
+    room.run("sft run.toml --output-dir many").ended(0);
+    let losses = |out: &str| -> Vec<f64> {
+        result(&room, out).1.iter().filter_map(|entry| entry["loss"].as_f64()).collect()
+    };
+    for (one, many) in losses("one").into_iter().zip(losses("many")) {
+        assert!((one - many).abs() < 1e-4, "{one} {many}");
+    }
+}
+
+#[test]
+fn runs_that_do_not_go_together_are_refused() {
+    let room = room("max_steps = 2\n");
+    room.run("sft run.toml -q").ended(0);
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    room.write("run.toml", text.replace("r = 4", "r = 8"));
+    room.run("sft run.toml").failed(&["checkpoint-2", "other values of lora", "output_dir"]);
+    room.write("run.toml", &text);
+    let data = room.read("data.jsonl");
+    room.write("data.jsonl", samples(41));
+    room.run("sft run.toml").failed(&["checkpoint-2", "other training data"]);
+    room.write("data.jsonl", &data);
+    let model = room.read("base.gguf");
+    room.run("models random -o base.gguf --vocabulary 512 --embedding 64 --heads 1 --feed-forward 96 --weights q8_0 --tied --seed 1").ended(0);
+    room.run("sft run.toml").failed(&["checkpoint-2", "another model file"]);
+    room.write("base.gguf", &model);
+    // Damaged checkpoints are named, and nothing is begun anew in silence.
+    let state = room.read("out/checkpoint-2/trainer_state.json");
+    room.write("out/checkpoint-2/trainer_state.json", &state[..state.len() / 2]);
+    room.run("sft run.toml").failed(&["trainer_state.json", "not the state of a checkpoint"]);
+    let other = String::from_utf8(state.clone()).expect("UTF-8").replace("\"version\": 1", "\"version\": 9");
+    room.write("out/checkpoint-2/trainer_state.json", other);
+    room.run("sft run.toml").failed(&["a checkpoint of form 9"]);
+    room.write("out/checkpoint-2/trainer_state.json", &state);
+    let moments = room.read("out/checkpoint-2/optimizer.safetensors");
+    room.write("out/checkpoint-2/optimizer.safetensors", &moments[..moments.len() - 3]);
+    room.run("sft run.toml -q").failed(&["optimizer.safetensors", "not a whole file"]);
+    room.write("out/checkpoint-2/optimizer.safetensors", &moments);
+    room.run("sft run.toml").ended(0);
+}
+
+#[test]
+fn a_full_disk_loses_what_came_after_the_last_checkpoint() {
+    let room = room("num_train_epochs = 3\nsave_steps = 2\n");
+    room.run("sft run.toml --output-dir whole").ended(0);
+    let expected = result(&room, "whole");
+    // A checkpoint's moments take 100 KiB and more; the tokens less.
+    let moments = room.read("whole/checkpoint-12/optimizer.safetensors").len() as u32;
+    room.on_a_full_disk(moments / 1024 - 8, "sft run.toml -q")
+        .failed(&["optimizer.safetensors", "File too large"]);
+    assert_eq!(last_checkpoint(&room.path("out")), 0, "no half checkpoint");
+    room.run("sft run.toml").ended(0);
+    assert_eq!(result(&room, "out"), expected);
+}
+
+#[test]
+fn wrong_run_files_are_named() {
+    let room = room("");
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    for (change, expected) in [
+        ("lerning_rate = 1\n", vec!["run.toml:1", "unknown key `lerning_rate`"]),
+        ("max_length = 0\n", vec!["run.toml", "max_length = 0"]),
+        ("num_train_epochs = -1.0\n", vec!["num_train_epochs = -1"]),
+        ("grammar = \"stepps\"\n", vec!["unknown grammar", "steps"]),
+        ("grammar = \"verdict\"\n", vec!["verdicts and no steps"]),
+        ("max_length = 20\n", vec!["nothing to learn from", "longer than max_length = 20"]),
+        ("full = true\nadapter = \"x\"\n", vec!["adapter and full"]),
+        ("adapter = \"nowhere\"\n", vec!["nowhere", "cannot"]),
+    ] {
+        room.write("run.toml", format!("{change}{text}"));
+        room.run("sft run.toml").failed(&expected);
+    }
+    room.write("run.toml", text.replace("data.jsonl", "nowhere.jsonl"));
+    room.run("sft run.toml").failed(&["nowhere.jsonl"]);
+    room.write("run.toml", text.replace("task = \"student\"", "task = \"gsrm\""));
+    room.run("sft run.toml").failed(&["nothing to learn from", "data.jsonl:1", "not a labelled trace"]);
+    room.write("data.jsonl", format!("{}{}", "no JSON\n", samples(20)));
+    room.write("run.toml", format!("max_steps = 1\n{text}"));
+    let ran = room.run("sft run.toml").ended(0);
+    assert!(ran.err.contains("1 records cannot be read") && ran.err.contains("data.jsonl:1"), "{}", ran.err);
+}
+
+/// What a GSRM is asked when it runs is what it was asked when it learnt, and it learns to write the steps.
+#[test]
+fn a_gsrm_learns_to_write_steps() {
+    let room = room("");
+    let labelled: String = (0..4)
+        .map(|number| {
+            let one = sample(number * 7);
+            let steps = json!([{"meta_reasoning": "First the total.", "sub_problem": "How many are there?", "answer": "12 * 4 = 48"}]);
+            format!("{}\n", json!({"problem": one["problem"], "trace": "12 * 4 = 48, so 48.", "steps": steps}))
+        })
+        .collect();
+    room.write("labelled.jsonl", labelled);
+    room.write(
+        "run.toml",
+        "model = \"base.gguf\"\noutput_dir = \"out\"\ntrain = [\"labelled.jsonl\"]\nvalidation_split = 0.0\nfull = true\n\
+         max_length = 8000\nper_device_train_batch_size = 4\nmax_steps = 12\n[optim]\nlearning_rate = 1e-2\n",
+    );
+    let ran = room.run("sft run.toml").ended(0);
+    assert_eq!(ran.text(), "out/model.gguf\n");
+    let (first, last) = {
+        let entries = metrics::read(&room.path("out")).expect("metrics");
+        (entries[0].values["loss"], entries[entries.len() - 1].values["loss"])
+    };
+    assert!(last < first * 0.7, "{first} {last}");
+    room.run("models check out/model.gguf").ended(0);
+}

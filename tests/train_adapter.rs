@@ -1,0 +1,339 @@
+//! Adapters: they come back as they were written, llama.cpp and the trainer mean the same by them, a model with one in it
+//! is a model with one beside it, and damaged ones are errors.
+#![cfg(feature = "train")]
+
+use std::path::{Path, PathBuf};
+
+use rlkd::gguf::TensorType;
+use rlkd::gguf::random::{Architecture, Spec, write};
+use rlkd::seed::Seed;
+use rlkd::train::adapter::merge::{Export, TYPES, export};
+use rlkd::train::adapter::{Adapter, Pair, gguf, peft};
+use rlkd::train::lora::LoraConfig;
+use rlkd::train::model::shape::Shape;
+use rlkd::train::model::{Model, Target, Texts, Trained, Weights};
+
+const VOCABULARY: usize = 320;
+
+fn spec(architecture: Architecture) -> Spec {
+    let base = Spec {
+        architecture,
+        vocabulary: VOCABULARY,
+        embedding: 256,
+        heads: 4,
+        kv_heads: 2,
+        ..Spec::default()
+    };
+    Spec { head_size: 64, feed_forward: 512, context: 256, ..base }
+}
+
+fn model_file(folder: &Path, architecture: Architecture) -> PathBuf {
+    let path = folder.join(format!("{}.gguf", architecture.name()));
+    write(&path, &spec(architecture)).expect("a model");
+    path
+}
+
+fn shape(model: &Path) -> Shape {
+    Weights::load(model).expect("a model").shape
+}
+
+/// An adapter of random numbers that changes much.
+fn adapter(shape: &Shape, config: LoraConfig) -> Adapter {
+    let mut pairs = std::collections::BTreeMap::new();
+    for layer in 0..shape.layers {
+        for (module, name) in rlkd::train::lora::MODULES {
+            if !config.covers(layer, module) {
+                continue;
+            }
+            let (rows, columns) = shape.sizes(name);
+            let name = format!("blk.{layer}.{name}.weight");
+            let draw = |count: usize, what: &str| -> Vec<f32> {
+                let mut stream = Seed(5).stream(&format!("{name}.{what}"), 0);
+                (0..count).map(|_| (stream.next_f64() - 0.5) as f32 * 0.2).collect()
+            };
+            let (a, b) = (draw(config.r * columns, "a"), draw(rows * config.r, "b"));
+            let pair = Pair { a, b, rank: config.r, rows, columns, scale: config.scale() };
+            pairs.insert(name, pair);
+        }
+    }
+    Adapter { config, architecture: shape.architecture.clone(), pairs }
+}
+
+fn config() -> LoraConfig {
+    LoraConfig { r: 3, lora_alpha: 7.0, ..LoraConfig::default() }
+}
+
+/// The logarithm of the probability of every token behind a prompt.
+fn log_probabilities(model: &Path, adapter: Option<&Adapter>) -> Vec<f32> {
+    let weights = Weights::load(model).expect("a model");
+    let config = adapter.map_or_else(config, |adapter| adapter.config.clone());
+    let mut model = Model::new(weights, Trained::Lora(config), Seed(0)).expect("a model");
+    if let Some(adapter) = adapter {
+        model.set_adapter(adapter).expect("it fits");
+    }
+    let targets: Vec<Target> =
+        (0..VOCABULARY as u32).map(|token| Target { row: prompt().len() - 1, token }).collect();
+    let found = model.log_probabilities(&Texts::pack([&prompt()[..]]), &targets, 1.0).expect("worked");
+    found.into_iter().map(|token| token.logprob).collect()
+}
+
+fn prompt() -> Vec<u32> {
+    (0..30u32).map(|at| (17 * at * at + 5 * at + 3) % VOCABULARY as u32).collect()
+}
+
+/// The largest difference, beside the largest number.
+fn apart(one: &[f32], other: &[f32]) -> f32 {
+    assert_eq!(one.len(), other.len());
+    let size = other.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    one.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / size
+}
+
+#[test]
+fn they_come_back_as_they_were_written() {
+    let room = tempfile::tempdir().expect("a folder");
+    for architecture in Architecture::ALL {
+        let shape = shape(&model_file(room.path(), architecture));
+        for config in [
+            config(),
+            LoraConfig { use_rslora: true, ..config() },
+            LoraConfig {
+                target_modules: vec!["layers.1.q_proj".into(), "layers.0.up_proj".into()],
+                ..config()
+            },
+        ] {
+            let own = adapter(&shape, config);
+            let folder = room.path().join("there");
+            own.save(&folder, &shape, "base").expect("written");
+            let back = Adapter::load(&folder, &shape).expect("read");
+            assert_eq!(back.pairs, own.pairs);
+            assert_eq!((back.config.r, back.config.use_rslora), (own.config.r, own.config.use_rslora));
+            let file = room.path().join("there.gguf");
+            back.save(&file, &shape, "base").expect("written");
+            let again = Adapter::load(&file, &shape).expect("read");
+            // llama.cpp keeps alpha, so a scale comes back to within its rounding.
+            for (name, pair) in &again.pairs {
+                let own = &own.pairs[name];
+                assert!((pair.scale / own.scale - 1.0).abs() < 1e-6);
+                assert_eq!((&pair.a, &pair.b, pair.rank), (&own.a, &own.b, own.rank));
+            }
+        }
+    }
+    let left: Vec<_> = std::fs::read_dir(room.path()).expect("a folder").collect();
+    assert_eq!(left.len(), 5, "nothing else is left: {left:?}");
+}
+
+/// What peft makes of the names: a list of modules where every layer has them, or each matrix by its own.
+#[test]
+fn configurations_say_what_is_covered() {
+    let room = tempfile::tempdir().expect("a folder");
+    let shape = shape(&model_file(room.path(), Architecture::Llama));
+    let all = peft::config_of(&adapter(&shape, config()), "base.gguf");
+    assert_eq!(all["target_modules"].as_array().map(Vec::len), Some(7));
+    assert_eq!((all["r"].as_u64(), all["lora_alpha"].as_f64()), (Some(3), Some(7.0)));
+    let some = LoraConfig { target_modules: vec!["layers.1.q_proj".into()], ..config() };
+    let some = peft::config_of(&adapter(&shape, some), "base.gguf");
+    assert_eq!(some["target_modules"], serde_json::json!(["layers.1.self_attn.q_proj"]));
+}
+
+#[test]
+fn merged_is_beside_and_comes_out_again() {
+    let room = tempfile::tempdir().expect("a folder");
+    for architecture in Architecture::ALL {
+        let base = model_file(room.path(), architecture);
+        let (own, merged, back) =
+            (adapter(&shape(&base), config()), room.path().join("m.gguf"), room.path().join("b.gguf"));
+        let done = export(&base, &merged, &Export { adapters: vec![(&own, 1.0)], kind: None }, |_, _| ())
+            .expect("merged");
+        assert_eq!((done.merged, done.stored_anew), (14, 0));
+        let (plain, beside, inside) = (
+            log_probabilities(&base, None),
+            log_probabilities(&base, Some(&own)),
+            log_probabilities(&merged, None),
+        );
+        assert!(apart(&beside, &plain) > 1e-2, "the adapter does something");
+        assert!(apart(&inside, &beside) < 1e-5, "{}: {}", architecture.name(), apart(&inside, &beside));
+        export(&merged, &back, &Export { adapters: vec![(&own, -1.0)], kind: None }, |_, _| ())
+            .expect("taken out");
+        assert!(apart(&log_probabilities(&back, None), &plain) < 1e-5);
+        // Two halves are one whole.
+        export(&base, &merged, &Export { adapters: vec![(&own, 0.25), (&own, 0.75)], kind: None }, |_, _| ())
+            .expect("merged");
+        assert!(apart(&log_probabilities(&merged, None), &beside) < 1e-5);
+    }
+}
+
+#[test]
+fn models_are_written_in_every_type() {
+    let room = tempfile::tempdir().expect("a folder");
+    let base = model_file(room.path(), Architecture::Qwen3);
+    let plain = log_probabilities(&base, None);
+    let size = |path: &Path| std::fs::metadata(path).expect("a file").len();
+    for (kind, most) in TYPES.into_iter().zip([0.0, 1e-3, 1e-2, 2e-2, 0.3, 0.3, 0.2, 0.1]) {
+        let path = room.path().join("out.gguf");
+        export(&base, &path, &Export { adapters: Vec::new(), kind: Some(kind) }, |_, _| ()).expect("written");
+        let facts = rlkd::gguf::check(&path).expect("a good file");
+        assert_eq!(facts.architecture, "qwen3");
+        let found = apart(&log_probabilities(&path, None), &plain);
+        println!("{}: {found:.1e}, {} bytes", kind.name(), size(&path));
+        assert!(found <= most, "{}: {found}", kind.name());
+        assert!(kind == TensorType::F32 || size(&path) < size(&base));
+    }
+    let error = export(&base, &base, &Export::default(), |_, _| ()).expect_err("refused").to_string();
+    assert!(error.contains("the model itself"), "{error}");
+}
+
+/// The same file and the same adapter give the same log-probabilities in llama.cpp.
+#[cfg(feature = "llama")]
+#[test]
+fn llama_cpp_means_the_same_by_them() {
+    use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
+    use llama_cpp_2::llama_backend::LlamaBackend;
+    use llama_cpp_2::llama_batch::LlamaBatch;
+    use llama_cpp_2::model::LlamaModel;
+    use llama_cpp_2::model::params::LlamaModelParams;
+    use llama_cpp_2::token::LlamaToken;
+
+    let room = tempfile::tempdir().expect("a folder");
+    let mut backend = LlamaBackend::init().expect("llama.cpp");
+    backend.void_logs();
+    // Keys and values as they are: with f16 they differ by 7e-4.
+    let params = || {
+        let params =
+            LlamaContextParams::default().with_type_k(KvCacheType::F32).with_type_v(KvCacheType::F32);
+        params.with_flash_attention_policy(llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_DISABLED)
+    };
+    for architecture in Architecture::ALL {
+        let base = model_file(room.path(), architecture);
+        for (kind, most) in [(TensorType::F32, 1e-4), (TensorType::Q8_0, 3e-2), (TensorType::Q4_K, 6e-2)] {
+            let path = room.path().join("stored.gguf");
+            export(&base, &path, &Export { adapters: Vec::new(), kind: Some(kind) }, |_, _| ())
+                .expect("written");
+            let shape = shape(&path);
+            for config in [config(), LoraConfig { use_rslora: true, r: 5, ..config() }] {
+                let own = adapter(&shape, config);
+                let file = room.path().join("adapter.gguf");
+                own.save(&file, &shape, "base").expect("written");
+                let mut model = LlamaModel::load_from_file(&backend, &path, &LlamaModelParams::default())
+                    .expect("a model");
+                let mut low = model.lora_adapter_init(&file).expect("an adapter");
+                let mut context = model.new_context(&backend, params()).expect("a context");
+                context.lora_adapter_set(&mut low, 1.0).expect("set");
+                let mut batch = LlamaBatch::new(64, 1);
+                for (at, token) in prompt().iter().enumerate() {
+                    let last = at + 1 == prompt().len();
+                    batch.add(LlamaToken(token.cast_signed()), at as i32, &[0], last).expect("room");
+                }
+                context.decode(&mut batch).expect("decoded");
+                let logits = context.get_logits_ith(prompt().len() as i32 - 1);
+                let most_likely = logits.iter().fold(f32::NEG_INFINITY, |most, x| most.max(*x));
+                let sum: f64 = logits.iter().map(|x| f64::from(x - most_likely).exp()).sum();
+                let theirs: Vec<f32> = logits.iter().map(|x| x - most_likely - sum.ln() as f32).collect();
+                let found = apart(&log_probabilities(&path, Some(&own)), &theirs);
+                println!("{} {}: {found:.1e}", architecture.name(), kind.name());
+                assert!(found <= most, "{} {}: {found}", architecture.name(), kind.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn adapters_of_other_models_are_refused() {
+    let room = tempfile::tempdir().expect("a folder");
+    let qwen = shape(&model_file(room.path(), Architecture::Qwen2));
+    let llama = shape(&model_file(room.path(), Architecture::Llama));
+    let own = adapter(&qwen, config());
+    let file = room.path().join("a.gguf");
+    own.save(&file, &qwen, "base").expect("written");
+    let error = Adapter::load(&file, &llama).expect_err("refused").to_string();
+    assert!(
+        error.contains("a.gguf") && error.contains("\"qwen2\"") && error.contains("\"llama\""),
+        "{error}"
+    );
+    let narrow = Spec { embedding: 128, heads: 2, ..spec(Architecture::Qwen2) };
+    let path = room.path().join("narrow.gguf");
+    write(&path, &narrow).expect("a model");
+    for place in [file.clone(), {
+        let folder = room.path().join("folder");
+        own.save(&folder, &qwen, "base").expect("written");
+        folder
+    }] {
+        let error = Adapter::load(&place, &shape(&path)).expect_err("refused").to_string();
+        assert!(error.contains("blk.0.attn_k.weight") && error.contains("another model"), "{error}");
+    }
+    let mut short = shape(&path);
+    short.layers = 1;
+    let mut deep = adapter(&shape(&path), config());
+    let error = deep.check(&short).expect_err("refused").to_string();
+    assert!(error.contains("blk.1.") && error.contains("1 layers"), "{error}");
+    deep.pairs.values_mut().next().expect("a pair").b[4] = f32::NAN;
+    let error = deep.check(&shape(&path)).expect_err("refused").to_string();
+    assert!(error.contains("NaN"), "{error}");
+    // Another rank than the one that is trained.
+    let mut model = Model::new(
+        Weights::load(&path).expect("a model"),
+        Trained::Lora(LoraConfig { r: 2, ..config() }),
+        Seed(0),
+    )
+    .expect("a model");
+    let error = model.set_adapter(&adapter(&shape(&path), config())).expect_err("refused").to_string();
+    assert!(error.contains("rank 3") && error.contains("make 2"), "{error}");
+}
+
+/// Cut, flipped and swapped bytes: an error, or an adapter that passes the check; never a panic.
+#[test]
+fn damaged_files_are_errors() {
+    let room = tempfile::tempdir().expect("a folder");
+    let spec = Spec {
+        embedding: 64,
+        heads: 1,
+        kv_heads: 1,
+        head_size: 64,
+        feed_forward: 64,
+        layers: 1,
+        ..spec(Architecture::Llama)
+    };
+    let path = room.path().join("m.gguf");
+    write(&path, &spec).expect("a model");
+    let shape = shape(&path);
+    let own = adapter(&shape, LoraConfig { r: 1, ..config() });
+    let file = room.path().join("a.gguf");
+    own.save(&file, &shape, "base").expect("written");
+    let as_gguf = std::fs::read(&file).expect("read");
+    let as_peft = peft::bytes_of(&own, &shape).expect("bytes");
+    let read_gguf = |bytes: &[u8]| {
+        gguf::read(std::io::Cursor::new(bytes)).and_then(|found| found.check(&shape).map(|()| found))
+    };
+    let read_peft = |bytes: &[u8]| {
+        peft::parse(bytes, own.config.clone(), &shape).and_then(|found| found.check(&shape).map(|()| found))
+    };
+    assert!(read_gguf(&as_gguf).is_ok() && read_peft(&as_peft).is_ok());
+    let mut stream = Seed(3).stream("damage", 0);
+    let (mut refused, mut rounds) = (0, 0);
+    for (bytes, read) in [
+        (&as_gguf, &read_gguf as &dyn Fn(&[u8]) -> rlkd::Result<Adapter>),
+        (&as_peft, &read_peft as &dyn Fn(&[u8]) -> rlkd::Result<Adapter>),
+    ] {
+        for cut in (0..bytes.len()).step_by(1 + bytes.len() / 400) {
+            assert!(read(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        for _ in 0..3000 {
+            let mut other = bytes.clone();
+            for _ in 0..1 + stream.below(4) {
+                // Mostly in the head, where the structure is.
+                let most = if stream.below(4) > 0 { 2_000 } else { bytes.len() as u64 };
+                let at = stream.below(most.min(bytes.len() as u64)) as usize;
+                other[at] = if stream.below(2) == 0 {
+                    stream.next_u64() as u8
+                } else {
+                    other[at] ^ 1 << stream.below(8)
+                };
+            }
+            rounds += 1;
+            refused += usize::from(read(&other).is_err());
+        }
+    }
+    println!("{refused} of {rounds} damaged adapters are refused");
+    assert!(refused > rounds / 3);
+    let error = Adapter::load(&room.path().join("nowhere"), &shape).expect_err("missing").to_string();
+    assert!(error.contains("adapter_config.json"), "{error}");
+}
