@@ -182,7 +182,7 @@ impl Ours {
             let own = tokens.iter().enumerate().skip(1);
             targets.extend(own.map(|(at, token)| Target { row: text * length + at - 1, token: *token }));
         }
-        let optimizer = AdamW::new(model.parameters());
+        let optimizer = AdamW::new(model.parameters()).expect("moments");
         let config = OptimConfig { learning_rate: 1e-3, ..OptimConfig::default() };
         Ours { model, optimizer, config, texts: Texts::pack(texts.iter().map(Vec::as_slice)), targets }
     }
@@ -199,7 +199,7 @@ impl Ours {
             .step(self.model.parameters_mut(), &gradients, &self.config, self.config.learning_rate)
             .expect("a step");
         drop(gradients);
-        let sum: f64 = found.iter().map(|token| -f64::from(token.logprob)).sum();
+        let sum: f64 = found.iter().map(|token| -token.logprob).sum();
         (sum / found.len() as f64, begin.elapsed().as_secs_f64())
     }
 }

@@ -265,4 +265,19 @@ fn a_gsrm_learns_to_write_steps() {
     };
     assert!(last < first * 0.7, "{first} {last}");
     room.run("models check out/model.gguf").ended(0);
+    // The same from nothing: a model of random weights and a tokenizer that knows the words of the data.
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    let random = "[random]\nvocabulary = 700\nembedding = 64\nlayers = 2\nheads = 1\nkv_heads = 1\nfeed_forward = 96\n";
+    let text = text.replace("model = \"base.gguf\"", "init = \"random\"").replace("\"out\"", "\"fresh\"");
+    room.write("run.toml", format!("{text}{random}"));
+    room.run("sft run.toml").ended(0);
+    let facts = room.run("models check fresh/model.gguf --json").ended(0).records().remove(0);
+    assert!(facts["vocabulary"].as_u64().is_some_and(|size| (500..=700).contains(&size)), "{facts}");
+    let entries = metrics::read(&room.path("fresh")).expect("metrics");
+    assert!(entries[entries.len() - 1].values["loss"] < entries[0].values["loss"] * 0.8);
+    // A prompt takes fewer tokens than with a tokenizer of other words.
+    let tokens = |out: &str| metrics::read(&room.path(out)).expect("metrics")[0].values["num_tokens"];
+    assert!(tokens("fresh") < tokens("out"), "{} {}", tokens("fresh"), tokens("out"));
+    room.write("run.toml", text.replace("full = true\n", ""));
+    room.run("sft run.toml").failed(&["init = \"random\" needs full = true"]);
 }

@@ -74,7 +74,7 @@ fn log_probabilities(model: &Path, adapter: Option<&Adapter>) -> Vec<f32> {
     let targets: Vec<Target> =
         (0..VOCABULARY as u32).map(|token| Target { row: prompt().len() - 1, token }).collect();
     let found = model.log_probabilities(&Texts::pack([&prompt()[..]]), &targets, 1.0).expect("worked");
-    found.into_iter().map(|token| token.logprob).collect()
+    found.into_iter().map(|token| token.logprob as f32).collect()
 }
 
 fn prompt() -> Vec<u32> {

@@ -72,7 +72,8 @@ Examples:
 Examples:
   rlkd plan --model model.gguf --ctx 8192 --parallel 16
   rlkd plan --model model.gguf --ctx 32768 --parallel 4 --kv q8_0 --memory 24GiB
-  rlkd plan --model model.gguf --json | jq .total")]
+  rlkd plan --model model.gguf --json | jq .total
+  rlkd plan run.toml                                (a training run)")]
     Plan(PlanArgs),
     /// Train a GSRM or a student on steps or traces that are given
     #[cfg(all(feature = "train", feature = "llama"))]
@@ -450,9 +451,13 @@ pub struct RandomArgs {
 /// `rlkd plan`.
 #[derive(Args)]
 pub struct PlanArgs {
-    /// A path, the name of a manifest, or hf:owner/repo/file.gguf[@revision]
-    #[arg(long)]
-    pub model: String,
+    /// The run file of a training run
+    #[cfg(feature = "train")]
+    #[arg(value_name = "RUN.toml", value_hint = ValueHint::FilePath, conflicts_with = "model", required_unless_present = "model")]
+    pub run: Option<PathBuf>,
+    /// A model that runs in llama.cpp: a path, the name of a manifest, or hf:owner/repo/file.gguf[@revision]
+    #[arg(long, required = cfg!(not(feature = "train")))]
+    pub model: Option<String>,
     /// Tokens of each sequence
     #[arg(long, value_name = "N", default_value_t = Demand::default().context, value_parser = clap::value_parser!(u32).range(1..))]
     pub ctx: u32,

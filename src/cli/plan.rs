@@ -19,7 +19,12 @@ pub fn plan(args: &PlanArgs) -> Done {
         })),
         None => here(),
     };
-    let facts = check(&Shelf::from_env()?.locate(&args.model.parse()?)?)?;
+    #[cfg(feature = "train")]
+    if let Some(run) = &args.run {
+        return training(run, available, args.json);
+    }
+    let name = args.model.as_deref().unwrap_or_default();
+    let facts = check(&Shelf::from_env()?.locate(&name.parse()?)?)?;
     let on_gpu = args.gpu_layers > 0;
     let kv = args.kv.as_deref().and_then(KvType::from_name);
     let kv = kv.unwrap_or(if on_gpu { KvType::F16 } else { KvType::F32 });
@@ -46,6 +51,67 @@ pub fn plan(args: &PlanArgs) -> Done {
         ));
     }
     fits.map(|()| ALL_SCORED)
+}
+
+/// The plan of a training run.
+#[cfg(feature = "train")]
+fn training(run: &std::path::Path, available: Option<u64>, json: bool) -> Done {
+    use rlkd::error::Place;
+    use rlkd::train::memory;
+    use rlkd::train::sft::{Init, SftConfig};
+
+    let config: SftConfig = rlkd::config::load_toml(run)?;
+    config.check().map_err(|error| error.at_if_missing(Place::file(run)))?;
+    let facts = match config.init {
+        Init::Model => Some(check(&Shelf::from_env()?.locate(&config.model.parse()?)?)?),
+        Init::Random => None,
+    };
+    let memory = memory::plan(&config, facts.as_ref())?;
+    let fits = available.is_none_or(|available| memory.total <= available);
+    if json {
+        let mut value =
+            serde_json::to_value(memory).map_err(|error| rlkd::Error::engine(error.to_string()))?;
+        value["available"] = available.into();
+        value["fits"] = available.map(|_| fits).into();
+        show::print(format!("{value}\n").as_bytes())?;
+    } else {
+        let mut text = String::new();
+        let mut row = |name: &str, bytes: u64, note: &str| {
+            text += format!("{name:<10} {:>10}  {note}", in_words(bytes)).trim_end();
+            text.push('\n');
+        };
+        row("weights", memory.weights, "as the file stores them");
+        row("trained", memory.trained, if config.full { "all weights" } else { "the adapter" });
+        row("gradients", memory.gradients, "");
+        row("optimizer", memory.optimizer, "two moments");
+        row("states", memory.states, "what leaves each layer");
+        let note = if config.gradient_checkpointing {
+            "of one layer at a time"
+        } else {
+            "gradient_checkpointing = true takes less"
+        };
+        row("layers", memory.layers, note);
+        row("logits", memory.logits, "of some tokens at a time");
+        row("program", memory.program, "");
+        row(
+            "total",
+            memory.total,
+            "most at any time: layers and logits take turns where layers are recomputed",
+        );
+        if let Some(available) = available {
+            row("available", available, "");
+        }
+        show::print(text.as_bytes())?;
+    }
+    match available.filter(|_| !fits) {
+        None => Ok(ALL_SCORED),
+        Some(available) => Err(rlkd::Error::config(format!(
+            "the run needs {} and {} are there: lower micro_batch_tokens or max_length, take gradient_checkpointing = true, \
+             or a smaller r",
+            in_words(memory.total),
+            in_words(available)
+        ))),
+    }
 }
 
 fn as_json(plan: &Plan, available: Option<u64>, fits: &Result<()>) -> String {

@@ -12,7 +12,7 @@ use rlkd::llama::settings::Settings;
 use rlkd::metrics;
 use rlkd::models::source::Shelf;
 use rlkd::train::files;
-use rlkd::train::sft::{Event, Ready, SftConfig, run};
+use rlkd::train::sft::{Event, Init, Ready, SftConfig, run, scratch};
 
 use super::args::SftArgs;
 use super::{ALL_SCORED, Done, show};
@@ -27,7 +27,10 @@ pub fn sft(args: &SftArgs) -> Done {
         config.threads = threads;
     }
     config.check().map_err(|error| error.at_if_missing(Place::file(&args.run)))?;
-    let model = Shelf::from_env()?.locate(&config.model.parse()?)?;
+    let model = match config.init {
+        Init::Model => Shelf::from_env()?.locate(&config.model.parse()?)?,
+        Init::Random => scratch::model(&config)?,
+    };
     let tokenizer = Model::load_tokenizer(&model, &Settings::default())?;
     let mut watch = Watch::new(args.quiet, &config);
     let outcome = run(&config, &model, &*tokenizer, &mut |event| watch.see(&event));

@@ -1,7 +1,7 @@
 //! Files and folders that are there whole or not at all.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -11,20 +11,73 @@ use crate::error::{Error, Result};
 /// # Errors
 /// The disk is full, or the like; what was there before is still there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, |out| out.write_all(bytes).map_err(|error| Error::io("write", path, error)))
+}
+
+/// The same, piece by piece.
+///
+/// # Errors
+/// As [`write`], and those of `work`.
+pub fn write_with(path: &Path, work: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = Path::new(&partial);
     let failed = |error| Error::io("write", path, error);
-    let written = File::create(partial).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if let Err(error) = written.and_then(|()| fs::rename(partial, path)) {
+    let written = || -> Result<()> {
+        let mut out = BufWriter::with_capacity(1 << 18, File::create(partial).map_err(failed)?);
+        work(&mut out)?;
+        out.flush().and_then(|()| out.get_ref().sync_all()).map_err(failed)?;
+        fs::rename(partial, path).map_err(failed)
+    };
+    if let Err(error) = written() {
         let _ = fs::remove_file(partial);
-        return Err(failed(error));
+        return Err(error);
     }
     sync(path);
     Ok(())
+}
+
+/// A vector of `f32` in a file of safetensors.
+pub struct Vector {
+    /// Its name.
+    pub name: String,
+    /// How many numbers it has.
+    pub count: usize,
+    /// What gives them, when their turn comes.
+    pub numbers: Box<dyn Fn() -> Result<Vec<f32>>>,
+}
+
+/// Writes a file of safetensors, one vector at a time.
+///
+/// Format: <https://github.com/huggingface/safetensors>: the length of a header (u64, little-endian), the header in JSON,
+/// the numbers.
+///
+/// # Errors
+/// As [`write`], and those of what gives the numbers.
+pub fn write_vectors(path: &Path, vectors: &[Vector]) -> Result<()> {
+    let mut header = serde_json::Map::new();
+    let mut from = 0;
+    for Vector { name, count, .. } in vectors {
+        let to = from + 4 * count;
+        let about = serde_json::json!({"dtype": "F32", "shape": [count], "data_offsets": [from, to]});
+        header.insert(name.clone(), about);
+        from = to;
+    }
+    let mut header = serde_json::Value::Object(header).to_string();
+    while !header.len().is_multiple_of(8) {
+        header.push(' ');
+    }
+    write_with(path, |out| {
+        let failed = |error| Error::io("write", path, error);
+        out.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed)?;
+        out.write_all(header.as_bytes()).map_err(failed)?;
+        for vector in vectors {
+            for number in (vector.numbers)()? {
+                out.write_all(&number.to_le_bytes()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Makes an empty folder, in the place of whatever a broken-off run left there.

@@ -1,9 +1,10 @@
 //! AdamW, the clip by the norm of all gradients, and learning rates over time.
 
-use candle_core::{CpuStorage, InplaceOp1, Layout, bail};
+use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
 use super::cpu::adamw::{self, Step};
+use super::cpu::buffer::Buffer;
 use super::cpu::dot;
 use super::model::{Gradients, Parameter};
 use super::ops::{Value, with_slices};
@@ -101,14 +102,14 @@ impl OptimConfig {
 }
 
 /// The moments of each parameter, and how often it was changed.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct AdamW {
     /// Steps taken.
     pub steps: u64,
-    /// First moments, by parameter.
-    pub first: Vec<Vec<f32>>,
-    /// Second moments, by parameter.
-    pub second: Vec<Vec<f32>>,
+    /// First moments, by parameter, in its shape and where it is.
+    pub first: Vec<Value>,
+    /// Second moments, likewise.
+    pub second: Vec<Value>,
 }
 
 /// What became of a step.
@@ -122,9 +123,20 @@ pub struct Stepped {
 
 impl AdamW {
     /// An optimiser that has not seen these parameters yet.
-    pub fn new(parameters: &[Parameter]) -> Self {
-        let zeros = || parameters.iter().map(|one| vec![0.0; one.value.elem_count()]).collect();
-        AdamW { steps: 0, first: zeros(), second: zeros() }
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn new(parameters: &[Parameter]) -> Result<Self> {
+        let zeros = |one: &Parameter| -> Result<Value> {
+            let ours = Value::from(one.value.clone()).is_here();
+            Ok(if ours {
+                Value::new(one.value.dims(), vec![0.0; one.value.elem_count()].into())
+            } else {
+                one.value.zeros_like()?.into()
+            })
+        };
+        let all = || parameters.iter().map(zeros).collect::<Result<Vec<_>>>();
+        Ok(AdamW { steps: 0, first: all()?, second: all()? })
     }
 
     /// Changes the parameters by their gradients.
@@ -139,9 +151,9 @@ impl AdamW {
         config: &OptimConfig,
         lr: f32,
     ) -> Result<Stepped> {
-        let sizes = |moments: &[Vec<f32>]| {
+        let sizes = |moments: &[Value]| {
             moments.len() == parameters.len()
-                && moments.iter().zip(&*parameters).all(|(own, one)| own.len() == one.value.elem_count())
+                && moments.iter().zip(&*parameters).all(|(own, one)| own.dims() == one.value.dims())
         };
         if gradients.len() != parameters.len() || !sizes(&self.first) || !sizes(&self.second) {
             return Err(Error::engine("an optimiser of other parameters, or no gradients at all"));
@@ -155,14 +167,10 @@ impl AdamW {
                 })
             })
             .collect::<Result<_>>()?;
-        let squares = with_slices(&all, |slices| {
-            // In parts, so that long sums stay exact.
-            Ok(slices
-                .iter()
-                .flat_map(|slice| slice.chunks(4096))
-                .map(|part| f64::from(dot(part, part)))
-                .sum::<f64>())
-        })?;
+        let mut squares = 0.0;
+        for gradient in &all {
+            squares += sum_of_squares(gradient)?;
+        }
         let grad_norm = squares.sqrt() as f32;
         if !grad_norm.is_finite() {
             return Ok(Stepped { grad_norm, taken: false });
@@ -182,8 +190,14 @@ impl AdamW {
                 number: self.steps,
                 scale,
             };
+            if let (Value::Candle(m), Value::Candle(v)) = (&mut *first, &mut *second) {
+                let gradient = gradient.tensor(one.value.device())?;
+                (one.value, *m, *v) = composed(&one.value, &gradient, m, v, &step)?;
+                continue;
+            }
             // No tape may see the change.
             one.value = one.value.copy()?;
+            let (first, second) = (first.numbers_mut()?, second.numbers_mut()?);
             with_slices(&[gradient], |slices| {
                 let change = Change(std::cell::RefCell::new((first, second)), slices[0], step);
                 one.value.inplace_op1(&change)
@@ -193,7 +207,36 @@ impl AdamW {
     }
 }
 
-type Moments<'a> = std::cell::RefCell<(&'a mut Vec<f32>, &'a mut Vec<f32>)>;
+fn sum_of_squares(gradient: &Value) -> candle_core::Result<f64> {
+    if let Value::Candle(tensor) = gradient
+        && !gradient.is_here()
+    {
+        return tensor.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar();
+    }
+    // In parts, so that long sums stay exact.
+    with_slices(&[gradient], |slices| Ok(slices[0].chunks(4096).map(|part| f64::from(dot(part, part))).sum()))
+}
+
+/// The step of candle's operations: weights and both moments.
+fn composed(
+    weights: &Tensor,
+    gradient: &Tensor,
+    first: &Tensor,
+    second: &Tensor,
+    with: &Step,
+) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
+    let of = |number: f32| f64::from(number);
+    let gradient = (gradient * of(with.scale))?;
+    let first = ((first * of(with.beta1))? + (&gradient * (1.0 - of(with.beta1)))?)?;
+    let second = ((second * of(with.beta2))? + (gradient.sqr()? * (1.0 - of(with.beta2)))?)?;
+    let bias = |beta: f32| 1.0 - of(beta).powf(with.number as f64);
+    let root = ((second.sqrt()? / bias(with.beta2).sqrt())? + of(with.epsilon))?;
+    let change = ((&first / root)? * (of(with.lr) / bias(with.beta1)))?;
+    let weights = ((weights * (1.0 - of(with.lr) * of(with.weight_decay)))? - change)?;
+    Ok((weights.detach(), first.detach(), second.detach()))
+}
+
+type Moments<'a> = std::cell::RefCell<(&'a mut Buffer, &'a mut Buffer)>;
 
 /// A step over the numbers of one tensor.
 struct Change<'a>(Moments<'a>, &'a [f32], Step);

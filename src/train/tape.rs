@@ -57,12 +57,15 @@ impl Tape {
     }
 
     /// Applies an operation where its first input lies, which is used up: no other operation may read it, and that
-    /// which made it must not need it on the way back.
+    /// which made it must not need it on the way back. (Operations of candle's leave it.)
     ///
     /// # Errors
     /// As [`Self::apply`], and operations that cannot.
     pub fn apply_in_place(&mut self, op: impl Op + 'static, inputs: &[Slot]) -> Result<Slot> {
         let Some((first, others)) = inputs.split_first() else { bail!("{} of nothing", op.name()) };
+        if !self.value(*first).is_here() {
+            return self.apply(op, inputs);
+        }
         let spent = Value::spent(self.value(*first).dims());
         let own = std::mem::replace(&mut self.nodes[first.0].value, spent);
         let others: Vec<&Value> = others.iter().map(|slot| self.value(*slot)).collect();
@@ -87,7 +90,7 @@ impl Tape {
         let mut gradients: Vec<Option<Value>> = vec![None; self.nodes.len()];
         gradients[end.0] = Some(gradient);
         let mut leaves = Vec::new();
-        while let Some(node) = self.nodes.pop() {
+        while let Some(mut node) = self.nodes.pop() {
             let slot = Slot(self.nodes.len());
             let own = gradients[slot.0].take();
             let Some(made) = node.made else {
@@ -97,6 +100,9 @@ impl Tape {
                 continue;
             };
             let Some(dout) = own else { continue };
+            if !made.op.reads_output() && node.value.is_here() {
+                node.value = Value::spent(node.value.dims());
+            }
             let values: Vec<&Value> = made.inputs.iter().map(|slot| self.value(*slot)).collect();
             let wanted: Vec<bool> = made.inputs.iter().map(|slot| self.nodes[slot.0].wanted).collect();
             let found = run_back(&*made.op, &values, &node.value, &made.saved, &dout, &wanted)?;

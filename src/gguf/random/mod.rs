@@ -136,7 +136,7 @@ impl Spec {
         Ok(())
     }
 
-    fn metadata(&self) -> Result<Vec<(String, Value)>> {
+    fn metadata(&self, words: Option<&Words>) -> Result<Vec<(String, Value)>> {
         let name = self.architecture.name();
         let (base, epsilon) = self.architecture.constants();
         let mut metadata: Vec<(String, Value)> = vec![
@@ -156,7 +156,7 @@ impl Spec {
         own("rope.dimension_count", (self.head_size as u32).into());
         own("rope.freq_base", base.into());
         own("vocab_size", (self.vocabulary as u32).into());
-        metadata.extend(vocabulary::metadata(self)?);
+        metadata.extend(vocabulary::metadata(self, words)?);
         Ok(metadata)
     }
 
@@ -220,16 +220,51 @@ impl Spec {
     }
 }
 
+/// Tokens and merges of a byte-level BPE tokenizer, spelt as GPT-2 spells bytes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Words {
+    /// The tokens by number, special ones not among them.
+    pub tokens: Vec<String>,
+    /// Pairs of tokens, in the order in which they were learnt.
+    pub merges: Vec<(String, String)>,
+}
+
 /// Writes the model of `spec`; see [`Writer`] for how.
 ///
 /// # Errors
 /// The sizes do not go together; the file cannot be written.
 pub fn write(path: &Path, spec: &Spec) -> Result<()> {
     spec.validate()?;
-    let tensors = spec.tensors();
+    write_parts(path, spec, spec.metadata(None)?, spec.tensors())
+}
+
+/// Writes a model that is to be trained: with a tokenizer that was learnt elsewhere, whose tokens and the special ones
+/// give the vocabulary's size, norms of 1 and biases of 0.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_fresh(path: &Path, spec: &Spec, words: &Words) -> Result<()> {
+    let vocabulary = words.tokens.len() + vocabulary::special_tokens(spec.architecture);
+    let spec = Spec { vocabulary, ..spec.clone() };
+    spec.validate()?;
+    let mut tensors = spec.tensors();
+    for (_, shape, _, spread) in &mut tensors {
+        if shape.len() == 1 {
+            spread.deviation = 0.0;
+        }
+    }
+    write_parts(path, &spec, spec.metadata(Some(words))?, tensors)
+}
+
+fn write_parts(
+    path: &Path,
+    spec: &Spec,
+    metadata: Vec<(String, Value)>,
+    tensors: Vec<(String, Vec<u64>, TensorType, Spread)>,
+) -> Result<()> {
     let plan: Vec<_> =
         tensors.iter().map(|(name, shape, kind, _)| (name.clone(), shape.clone(), *kind)).collect();
-    let mut writer = Writer::create(path, &spec.metadata()?, &plan)?;
+    let mut writer = Writer::create(path, &metadata, &plan)?;
     for (_, _, _, spread) in tensors {
         let Some(tensor) = writer.next_tensor().cloned() else { break };
         weights::write(&mut writer, &tensor, spread, &mut spec.seed().stream(&tensor.name, 0))?;

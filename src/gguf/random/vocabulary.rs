@@ -2,7 +2,7 @@
 
 use super::bpe::{Trained, train};
 use super::text::Pieces;
-use super::{Architecture, Spec};
+use super::{Architecture, Spec, Words};
 use crate::error::{Error, Result};
 use crate::gguf::{Strings, Value};
 
@@ -75,8 +75,13 @@ fn family(architecture: Architecture) -> Family {
     }
 }
 
-/// Trains the tokenizer, and gives its metadata.
-pub(super) fn metadata(spec: &Spec) -> Result<Vec<(String, Value)>> {
+/// Tokens that a family has beside those that are learnt.
+pub(super) fn special_tokens(architecture: Architecture) -> usize {
+    family(architecture).special.len()
+}
+
+/// Trains the tokenizer, unless `words` are what was learnt, and gives its metadata.
+pub(super) fn metadata(spec: &Spec, words: Option<&Words>) -> Result<Vec<(String, Value)>> {
     let family = family(spec.architecture);
     let least = 256 + family.special.len();
     let wanted = spec.vocabulary.checked_sub(least).ok_or_else(|| {
@@ -85,8 +90,16 @@ pub(super) fn metadata(spec: &Spec) -> Result<Vec<(String, Value)>> {
             spec.vocabulary
         ))
     })?;
-    let trained = learn(spec, family.digits, wanted)?;
-    let mut tokens: Strings = trained.tokens.iter().collect();
+    let words = match words {
+        Some(words) => words.clone(),
+        None => {
+            let Trained { tokens, merges } = learn(spec, family.digits, wanted)?;
+            let text = |at: u32| tokens[at as usize].clone();
+            let merges = merges.iter().map(|&(left, right)| (text(left), text(right))).collect();
+            Words { merges, tokens }
+        }
+    };
+    let mut tokens: Strings = words.tokens.iter().collect();
     let mut types = vec![NORMAL; tokens.len()];
     for (token, kind) in family.special {
         tokens.push(token);
@@ -94,13 +107,9 @@ pub(super) fn metadata(spec: &Spec) -> Result<Vec<(String, Value)>> {
     }
     let id = |wanted: &str| -> Value {
         let at = family.special.iter().position(|(token, _)| *token == wanted).unwrap_or(0);
-        Value::U32((trained.tokens.len() + at) as u32)
+        Value::U32((words.tokens.len() + at) as u32)
     };
-    let merges: Strings = trained
-        .merges
-        .iter()
-        .map(|&(left, right)| format!("{} {}", trained.tokens[left as usize], trained.tokens[right as usize]))
-        .collect();
+    let merges: Strings = words.merges.iter().map(|(left, right)| format!("{left} {right}")).collect();
     let mut metadata: Vec<(&str, Value)> = vec![
         ("tokenizer.ggml.model", "gpt2".into()),
         ("tokenizer.ggml.pre", family.pre.into()),

@@ -13,22 +13,58 @@ const LEAST: usize = 1 << 12;
 /// Above it, clearing is small beside what is done with so many numbers, and the memory would be missed: 64 MiB.
 const MOST: usize = 1 << 24;
 
-/// Numbers whose memory is used again. It has room for a sixteenth more than it holds, at most.
+/// Numbers whose memory is used again. It has room for an eighth more than it holds, at most.
 #[derive(Debug, Default, PartialEq)]
 pub struct Buffer(Vec<f32>);
 
-/// Free memory by its room, in numbers.
-static SHELF: Mutex<BTreeMap<usize, Vec<Vec<f32>>>> = Mutex::new(BTreeMap::new());
+/// Free memory.
+struct Shelf {
+    /// By its room, in numbers: the step that used it last, and the memory.
+    free: BTreeMap<usize, Vec<(u64, Vec<f32>)>>,
+    /// The step that is under way.
+    step: u64,
+}
 
-fn with_shelf<T>(work: impl FnOnce(&mut BTreeMap<usize, Vec<Vec<f32>>>) -> T) -> T {
+static SHELF: Mutex<Shelf> = Mutex::new(Shelf { free: BTreeMap::new(), step: 0 });
+
+fn with_shelf<T>(work: impl FnOnce(&mut Shelf) -> T) -> T {
     work(&mut SHELF.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Shelf {
+    fn take(&mut self, count: usize) -> Option<Vec<f32>> {
+        let (&size, free) = self.free.range_mut(count..=room(count)).next()?;
+        let found = free.pop();
+        if free.is_empty() {
+            self.free.remove(&size);
+        }
+        found.map(|(_, memory)| memory)
+    }
+
+    /// Lets go memory that an earlier step used and this one has not asked for, until it makes up for `count` numbers:
+    /// texts of another length ask for other sizes.
+    fn make_up_for(&mut self, mut count: usize) {
+        let step = self.step;
+        while count > 0 {
+            let old = |(_, free): &(&usize, &Vec<(u64, Vec<f32>)>)| free.iter().any(|(used, _)| *used < step);
+            let Some(size) = self.free.iter().rev().find(old).map(|(size, _)| *size) else { return };
+            let Some(free) = self.free.get_mut(&size) else { return };
+            if let Some(at) = free.iter().position(|(used, _)| *used < step) {
+                free.swap_remove(at);
+                count = count.saturating_sub(size);
+            }
+            if free.is_empty() {
+                self.free.remove(&size);
+            }
+        }
+    }
 }
 
 impl Buffer {
     /// `count` numbers that are to be overwritten: they are what was left there. (Where assertions are on, they are
     /// no numbers, so that what forgets one is found.)
     pub fn any(count: usize) -> Self {
-        let mut numbers = take(count).unwrap_or_else(|| Vec::with_capacity(room(count)));
+        let mut numbers = take(count).unwrap_or_else(|| Vec::with_capacity(count));
         numbers.truncate(count);
         numbers.resize(count, 0.0);
         if cfg!(debug_assertions) {
@@ -46,11 +82,7 @@ impl Buffer {
                 Buffer(numbers)
             }
             // The system's memory is 0, and pages that are never read are never there.
-            None => {
-                let mut numbers = vec![0.0; room(count)];
-                numbers.truncate(count);
-                Buffer(numbers)
-            }
+            None => Buffer(vec![0.0; count]),
         }
     }
 
@@ -66,26 +98,25 @@ impl Buffer {
         std::mem::take(&mut self.0)
     }
 
-    /// Gives the memory that nobody uses back to the system.
-    pub fn clear_shelf() {
-        with_shelf(BTreeMap::clear);
+    /// Says that a step begins: what the last one used may go where this one asks for other sizes.
+    pub fn next_step() {
+        with_shelf(|shelf| shelf.step += 1);
     }
 }
 
-/// How much room to make, so that texts of nearly the same length share it.
+/// How much room may be taken for so many numbers.
 fn room(count: usize) -> usize {
-    if count < LEAST { count } else { count.next_multiple_of((count.next_power_of_two() / 32).max(1)) }
+    if count < LEAST { count } else { count + count / 8 }
 }
 
 fn take(count: usize) -> Option<Vec<f32>> {
-    if count < LEAST {
+    if !(LEAST..=MOST).contains(&count) {
         return None;
     }
     with_shelf(|shelf| {
-        let (&size, free) = shelf.range_mut(count..=room(count)).next()?;
-        let found = free.pop();
-        if free.is_empty() {
-            shelf.remove(&size);
+        let found = shelf.take(count);
+        if found.is_none() {
+            shelf.make_up_for(count);
         }
         found
     })
@@ -96,7 +127,10 @@ impl Drop for Buffer {
         let room = self.0.capacity();
         if (LEAST..=MOST).contains(&room) {
             let numbers = std::mem::take(&mut self.0);
-            with_shelf(|shelf| shelf.entry(room).or_default().push(numbers));
+            with_shelf(|shelf| {
+                let step = shelf.step;
+                shelf.free.entry(room).or_default().push((step, numbers));
+            });
         }
     }
 }
@@ -133,6 +167,7 @@ mod tests {
         first.fill(7.0);
         let place = first.as_ptr();
         drop(first);
+        Buffer::next_step();
         let second = Buffer::zeros(count - 1);
         assert_eq!(second.as_ptr(), place);
         assert_eq!(second.len(), count - 1);
@@ -141,5 +176,24 @@ mod tests {
         assert_ne!(third.as_ptr(), place);
         assert_eq!(Buffer::copy(&[1.0, 2.0])[..], [1.0, 2.0]);
         assert_eq!(Buffer::any(0).len(), 0);
+    }
+
+    #[test]
+    fn memory_of_other_sizes_is_let_go_for_new() {
+        let mut shelf = Shelf { free: BTreeMap::new(), step: 2 };
+        let mut lay = |step: u64, size: usize| {
+            shelf.free.entry(size).or_default().push((step, Vec::with_capacity(size)))
+        };
+        for (step, size) in [(1, 9000), (1, 5000), (2, 9500), (2, 5000)] {
+            lay(step, size);
+        }
+        shelf.make_up_for(100);
+        let left =
+            |shelf: &Shelf| shelf.free.iter().map(|(size, free)| (*size, free.len())).collect::<Vec<_>>();
+        // The largest that is old.
+        assert_eq!(left(&shelf), [(5000, 2), (9500, 1)]);
+        shelf.make_up_for(1 << 20);
+        assert_eq!(left(&shelf), [(5000, 1), (9500, 1)], "what this step used stays");
+        assert!(shelf.take(8600).is_some() && shelf.take(4000).is_none());
     }
 }

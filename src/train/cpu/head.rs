@@ -15,6 +15,11 @@ const ROOM: usize = 1 << 25;
 /// Most tokens at a time; with more, a small vocabulary would leave the caches.
 const MOST_TOKENS: usize = 1024;
 
+/// How many tokens have their logits at a time.
+pub fn tokens_at_a_time(vocabulary: usize) -> usize {
+    (ROOM / vocabulary.max(1)).clamp(1, MOST_TOKENS)
+}
+
 /// The last matrix of a model, frozen or trained.
 #[derive(Clone, Copy)]
 pub enum Output<'a> {
@@ -53,9 +58,9 @@ impl Output<'_> {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Token {
     /// The logarithm of its probability.
-    pub logprob: f32,
+    pub logprob: f64,
     /// The entropy of the distribution that it is from, in nats.
-    pub entropy: f32,
+    pub entropy: f64,
     /// Whether no other token was more probable.
     pub best: bool,
 }
@@ -141,7 +146,7 @@ fn chunks(
     mut work: impl FnMut(usize, &mut [f32], usize, &[u32]),
 ) {
     let (rows, columns) = (output.rows(), output.columns());
-    let step = (ROOM / rows.max(1)).clamp(1, MOST_TOKENS);
+    let step = tokens_at_a_time(rows);
     let mut logits = Buffer::any(step.min(targets.len()) * rows);
     for (at, targets) in targets.chunks(step).enumerate() {
         let from = at * step;
@@ -189,8 +194,8 @@ fn read(logits: &[f32], target: usize) -> (Token, f32) {
         product += f64::from(exp(below) * below.max(-200.0));
     }
     let log = sum.ln();
-    let logprob = (f64::from(logits[target]) - f64::from(most) - log) as f32;
-    let entropy = (log - product / sum) as f32;
+    let logprob = f64::from(logits[target]) - f64::from(most) - log;
+    let entropy = log - product / sum;
     (Token { logprob, entropy, best: logits[target] >= most }, (f64::from(most) + log) as f32)
 }
 
@@ -207,6 +212,7 @@ fn turn(logits: &mut [f32], target: usize, token: Token, log_sum: f32, slope: Sl
         logits.fill(0.0);
         return;
     }
+    let entropy = token.entropy as f32;
     if slope.entropy == 0.0 {
         for logit in &mut *logits {
             *logit = -slope.logprob * exp(below(*logit, log_sum));
@@ -215,7 +221,7 @@ fn turn(logits: &mut [f32], target: usize, token: Token, log_sum: f32, slope: Sl
         for logit in &mut *logits {
             let log = below(*logit, log_sum);
             let p = exp(log);
-            *logit = -p * (slope.logprob + slope.entropy * (log.max(-200.0) + token.entropy));
+            *logit = -p * (slope.logprob + slope.entropy * (log.max(-200.0) + entropy));
         }
     }
     logits[target] += slope.logprob;

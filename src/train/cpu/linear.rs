@@ -1,8 +1,10 @@
 //! Products with matrices that are not trained, stored as the model file has them.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
-use candle_core::{Device, Tensor};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::{Device, Tensor, bail};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
@@ -21,31 +23,47 @@ pub struct Weight {
     /// Inputs.
     pub columns: usize,
     store: Store,
+    /// The same on another device, made at the first use.
+    there: Arc<OnceLock<QTensor>>,
 }
 
 #[derive(Clone, Debug)]
 enum Store {
     Dense(Arc<[f32]>),
     Packed(TensorType, Arc<[u8]>),
+    /// Only the sizes: the numbers are somewhere else.
+    Gone,
 }
 
 impl Weight {
     /// A matrix of floats. Panics if there are not `rows` · `columns`.
     pub fn dense(numbers: Arc<[f32]>, rows: usize, columns: usize) -> Self {
         assert_eq!(numbers.len(), rows * columns);
-        Weight { rows, columns, store: Store::Dense(numbers) }
+        Weight { rows, columns, store: Store::Dense(numbers), there: Arc::default() }
     }
 
     /// A matrix whose rows are stored as `kind`, in whole blocks. Panics if the bytes are not those of its size.
     pub fn packed(kind: TensorType, bytes: Arc<[u8]>, rows: usize, columns: usize) -> Self {
         assert!((columns as u64).is_multiple_of(kind.block()));
         assert_eq!(Some(bytes.len() as u64), kind.bytes(&[columns as u64, rows as u64]));
-        Weight { rows, columns, store: Store::Packed(kind, bytes) }
+        Weight { rows, columns, store: Store::Packed(kind, bytes), there: Arc::default() }
+    }
+
+    /// The same without its numbers, for a matrix that is trained and is kept elsewhere.
+    #[must_use]
+    pub fn without_numbers(&self) -> Self {
+        Weight { store: Store::Gone, there: Arc::default(), ..self.clone() }
+    }
+
+    /// Whether it has its numbers.
+    pub fn has_numbers(&self) -> bool {
+        !matches!(self.store, Store::Gone)
     }
 
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
         match &self.store {
+            Store::Gone => 0,
             Store::Dense(numbers) => numbers.len() * 4,
             Store::Packed(_, bytes) => bytes.len(),
         }
@@ -54,6 +72,7 @@ impl Weight {
     /// Unpacks the rows from `from` on into `out`, one behind the other.
     pub fn unpack(&self, from: usize, out: &mut [f32]) {
         match &self.store {
+            Store::Gone => panic!("a matrix whose numbers are somewhere else"),
             Store::Dense(numbers) => out.copy_from_slice(&numbers[from * self.columns..][..out.len()]),
             Store::Packed(kind, bytes) => {
                 let row = bytes.len() / self.rows.max(1);
@@ -69,6 +88,7 @@ impl Weight {
     pub fn panels(&self, mut work: impl FnMut(usize, &[f32])) {
         let step = (PANEL / self.columns.max(1)).max(1);
         match &self.store {
+            Store::Gone => panic!("a matrix whose numbers are somewhere else"),
             Store::Dense(numbers) => work(0, numbers),
             Store::Packed(..) => {
                 let mut panel = Buffer::any(step.min(self.rows) * self.columns);
@@ -82,14 +102,32 @@ impl Weight {
         }
     }
 
-    /// The matrix as floats on a device.
+    /// The matrix as floats on a device. On others than processors it stays as it is stored, and is unpacked there.
     ///
     /// # Errors
     /// candle's.
     pub fn tensor(&self, device: &Device) -> candle_core::Result<Tensor> {
-        let mut numbers = vec![0.0; self.rows * self.columns];
-        self.unpack(0, &mut numbers);
-        Tensor::from_vec(numbers, (self.rows, self.columns), device)
+        if device.is_cpu() {
+            let mut numbers = vec![0.0; self.rows * self.columns];
+            self.unpack(0, &mut numbers);
+            return Tensor::from_vec(numbers, (self.rows, self.columns), device);
+        }
+        if let Some(there) = self.there.get() {
+            return there.dequantize(device);
+        }
+        let made = self.on(device)?;
+        self.there.get_or_init(|| made).dequantize(device)
+    }
+
+    fn on(&self, device: &Device) -> candle_core::Result<QTensor> {
+        let (kind, bytes): (GgmlDType, Cow<'_, [u8]>) = match &self.store {
+            Store::Dense(numbers) => {
+                (GgmlDType::F32, numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into())
+            }
+            Store::Packed(kind, bytes) => (theirs(*kind)?, Cow::Borrowed(&**bytes)),
+            Store::Gone => bail!("a matrix whose numbers are somewhere else"),
+        };
+        QTensor::new(QStorage::from_data(bytes, device, kind)?, (self.rows, self.columns))
     }
 
     /// Puts x · Wᵀ into the columns of `out` from `place` on; rows of `out` are `width` wide.
@@ -125,4 +163,19 @@ impl Weight {
             add = true;
         });
     }
+}
+
+/// candle's name of a type.
+fn theirs(kind: TensorType) -> candle_core::Result<GgmlDType> {
+    Ok(match kind {
+        TensorType::F32 => GgmlDType::F32,
+        TensorType::F16 => GgmlDType::F16,
+        TensorType::BF16 => GgmlDType::BF16,
+        TensorType::Q4_0 => GgmlDType::Q4_0,
+        TensorType::Q8_0 => GgmlDType::Q8_0,
+        TensorType::Q4_K => GgmlDType::Q4K,
+        TensorType::Q5_K => GgmlDType::Q5K,
+        TensorType::Q6_K => GgmlDType::Q6K,
+        other => bail!("{} is not known to candle", other.name()),
+    })
 }

@@ -3,15 +3,16 @@
 //! A layer is a tape of its own. What leaves it is kept; what happens inside is kept too, or computed once more on
 //! the way back (`recompute`, gradient checkpointing), in memory for one layer.
 
+mod composed;
+mod exchange;
 pub mod shape;
 pub mod weights;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
-use super::adapter::{Adapter, Pair};
 use super::cpu::buffer::Buffer;
 use super::cpu::head::{self, Gradients as HeadGradients, Output, Slope, Token};
 use super::lora::{LoraConfig, MODULES};
@@ -95,6 +96,8 @@ pub struct Model {
     angles: Arc<Angles>,
     /// Whether layers are computed once more on the way back.
     pub recompute: bool,
+    /// Where and in which type of numbers candle's operations are used instead of our loops.
+    elsewhere: Option<(Device, DType)>,
 }
 
 /// What a pass through the layers left.
@@ -119,7 +122,7 @@ impl Model {
     ///
     /// # Errors
     /// A configuration that makes no sense.
-    pub fn new(weights: Weights, trained: Trained, seed: Seed) -> Result<Self> {
+    pub fn new(mut weights: Weights, trained: Trained, seed: Seed) -> Result<Self> {
         let mut parameters = Vec::new();
         let mut add = |name: String, numbers: Vec<f32>, shape: &[usize]| -> Result<()> {
             let value = Tensor::from_vec(numbers, shape, &Device::Cpu)?;
@@ -150,16 +153,31 @@ impl Model {
                 }
             }
             Trained::All => {
-                for (name, shape) in weights.names() {
-                    if name != "rope_freqs.weight" {
-                        add(name.into(), weights.numbers(name).unwrap_or_default(), &shape)?;
-                    }
+                let names: Vec<(String, Vec<usize>)> =
+                    weights.names().map(|(name, shape)| (name.to_owned(), shape)).collect();
+                for (name, shape) in names.into_iter().filter(|(name, _)| name != "rope_freqs.weight") {
+                    let numbers = weights.numbers(&name).unwrap_or_default();
+                    weights.let_go(&name);
+                    add(name, numbers, &shape)?;
                 }
             }
         }
         let places = parameters.iter().enumerate().map(|(at, one)| (one.name.clone(), at)).collect();
         let angles = weights.shape.rope.angles(0);
-        Ok(Model { weights, trained, parameters, places, angles, recompute: false })
+        Ok(Model { weights, trained, parameters, places, angles, recompute: false, elsewhere: None })
+    }
+
+    /// Moves what is trained to a device, or to another type of numbers: there, operations are composed of candle's own.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn to(mut self, device: &Device, dtype: DType) -> Result<Self> {
+        for one in &mut self.parameters {
+            one.value = one.value.to_device(device)?.to_dtype(dtype)?;
+        }
+        let ours = device.is_cpu() && dtype == DType::F32;
+        self.elsewhere = (!ours).then(|| (device.clone(), dtype));
+        Ok(self)
     }
 
     /// What is trained.
@@ -182,68 +200,6 @@ impl Model {
         &self.trained
     }
 
-    /// The adapter that is trained; none if all weights are.
-    ///
-    /// # Errors
-    /// candle's.
-    pub fn adapter(&self) -> Result<Option<Adapter>> {
-        let Trained::Lora(config) = &self.trained else { return Ok(None) };
-        let mut pairs = BTreeMap::new();
-        for (at, one) in self.parameters.iter().enumerate() {
-            let Some(name) = one.name.strip_suffix(".lora_a") else { continue };
-            let matrix = self.weights.matrix(name)?;
-            let b = &self.parameters[at + 1].value;
-            let pair = Pair {
-                a: one.value.flatten_all()?.to_vec1()?,
-                b: b.flatten_all()?.to_vec1()?,
-                rank: config.r,
-                rows: matrix.rows,
-                columns: matrix.columns,
-                scale: config.scale(),
-            };
-            pairs.insert(name.to_owned(), pair);
-        }
-        let architecture = self.weights.shape.architecture.clone();
-        Ok(Some(Adapter { config: config.clone(), architecture, pairs }))
-    }
-
-    /// Goes on from an adapter that was trained before.
-    ///
-    /// # Errors
-    /// It does not cover the same matrices with the same rank and scale; names one. Nothing is changed then.
-    pub fn set_adapter(&mut self, adapter: &Adapter) -> Result<()> {
-        adapter.check(&self.weights.shape)?;
-        let own = self.adapter()?.ok_or_else(|| Error::config("all weights are trained, and no adapter"))?;
-        for (name, pair) in &own.pairs {
-            let Some(theirs) = adapter.pairs.get(name) else {
-                return Err(Error::config(format!(
-                    "the adapter has no {name:?}, which target_modules covers"
-                )));
-            };
-            if (theirs.rank, theirs.scale) != (pair.rank, pair.scale) {
-                return Err(Error::config(format!(
-                    "{name:?} has rank {} and scale {} in the adapter, and r and lora_alpha make {} and {}",
-                    theirs.rank, theirs.scale, pair.rank, pair.scale
-                )));
-            }
-        }
-        if let Some(name) = adapter.pairs.keys().find(|name| !own.pairs.contains_key(*name)) {
-            return Err(Error::config(format!(
-                "the adapter has {name:?}, which target_modules does not cover"
-            )));
-        }
-        for one in &mut self.parameters {
-            let (name, is_a) = match one.name.strip_suffix(".lora_a") {
-                Some(name) => (name, true),
-                None => (one.name.strip_suffix(".lora_b").unwrap_or(&one.name), false),
-            };
-            let Some(pair) = adapter.pairs.get(name) else { continue };
-            let numbers = if is_a { &pair.a } else { &pair.b };
-            one.value = Tensor::from_slice(numbers, one.value.shape(), &Device::Cpu)?;
-        }
-        Ok(())
-    }
-
     fn place(&self, name: &str) -> Option<usize> {
         self.places.get(name).copied()
     }
@@ -262,6 +218,9 @@ impl Model {
         let passed = self.forward(texts, None, false)?;
         let (tape, _, last) = self.last_norm(&passed, targets, &mut Vec::new())?;
         let tokens: Vec<u32> = targets.iter().map(|target| target.token).collect();
+        if self.elsewhere.is_some() {
+            return Ok(self.composed_head(tape.value(last), &tokens, temperature, None)?.tokens);
+        }
         let found = self.with_output(&[tape.value(last)], |output, slices| {
             Ok(head::forward(slices[0], output, &tokens, 1.0 / temperature))
         })?;
@@ -283,25 +242,33 @@ impl Model {
         gradients: &mut Gradients,
     ) -> Result<Vec<Token>> {
         self.check(texts, targets)?;
+        Buffer::next_step();
         gradients.resize(self.parameters.len(), None);
         let mut passed = self.forward(texts, Some(dropout), !self.recompute)?;
         let mut own = Vec::new();
         let (tape, input, last) = self.last_norm(&passed, targets, &mut own)?;
         let tokens: Vec<u32> = targets.iter().map(|target| target.token).collect();
-        let (name, shape) = (self.output_name(), &self.weights.shape);
-        let place = self.place(name);
-        let mut dweight = place.map(|_| Buffer::zeros(shape.vocabulary * shape.width));
-        let mut dhidden = Buffer::any(targets.len() * shape.width);
-        let width = shape.width;
-        let found = self.with_output(&[tape.value(last)], |output, slices| {
-            let gradients = HeadGradients { hidden: &mut dhidden, weight: dweight.as_deref_mut() };
-            Ok(head::loss(slices[0], output, &tokens, 1.0 / temperature, slope, gradients))
-        })?;
+        let place = self.place(self.output_name());
+        let width = self.weights.shape.width;
+        let (found, dhidden, dweight) = if self.elsewhere.is_some() {
+            let slope: &dyn Fn(usize, Token) -> Slope = &slope;
+            let done = self.composed_head(tape.value(last), &tokens, temperature, Some(slope))?;
+            (done.tokens, done.hidden, done.weight)
+        } else {
+            // What was found before is added to where it lies: this is the largest matrix.
+            let mut before = place.map(|at| self.begun(gradients, at));
+            let dweight = before.as_mut().map(Value::numbers_mut).transpose()?;
+            let mut dhidden = Buffer::any(targets.len() * width);
+            let found = self.with_output(&[tape.value(last)], |output, slices| {
+                let weight = dweight.map(|numbers| &mut **numbers);
+                let gradients = HeadGradients { hidden: &mut dhidden, weight };
+                Ok(head::loss(slices[0], output, &tokens, 1.0 / temperature, slope, gradients))
+            })?;
+            (found, Value::new([targets.len(), width], dhidden), before)
+        };
         if let (Some(at), Some(dweight)) = (place, dweight) {
-            let shape = self.parameters[at].value.shape().clone();
-            add_gradient(gradients, at, Value::new(shape.dims(), dweight))?;
+            add_gradient(gradients, at, dweight)?;
         }
-        let dhidden = Value::new([targets.len(), width], dhidden);
         let mut back = None;
         for (slot, gradient) in tape.backward(last, dhidden)? {
             match own.iter().find(|(own, _)| *own == slot) {
@@ -312,7 +279,10 @@ impl Model {
         }
         // From the rows that were asked for to all rows.
         let Some(rows) = back else { return Ok(found) };
-        let mut dstate = spread(&rows, targets, texts.tokens.len(), width)?;
+        let mut dstate = match &self.elsewhere {
+            None => spread(&rows, targets, texts.tokens.len(), width)?,
+            Some(_) => composed::spread(&rows, targets, texts.tokens.len())?,
+        };
         for number in (0..self.weights.shape.layers).rev() {
             passed.states.pop();
             let layer = match passed.layers.pop() {
@@ -330,7 +300,19 @@ impl Model {
             let Some(next) = back else { return Ok(found) };
             dstate = next;
         }
-        if let Some(at) = self.place("token_embd.weight") {
+        let Some(at) = self.place("token_embd.weight") else { return Ok(found) };
+        if self.elsewhere.is_none() {
+            let mut sum = self.begun(gradients, at);
+            let numbers = sum.numbers_mut()?;
+            with_slices(&[&dstate], |slices| {
+                for (row, token) in slices[0].chunks_exact(width).zip(&texts.tokens) {
+                    let to = &mut numbers[*token as usize * width..][..width];
+                    to.iter_mut().zip(row).for_each(|(to, more)| *to += more);
+                }
+                Ok(())
+            })?;
+            gradients[at] = Some(sum);
+        } else {
             let mut tape = Tape::default();
             let matrix = tape.leaf(self.parameters[at].value.clone().into(), true);
             let rows = tape.apply(self.embedding(texts), &[matrix])?;
@@ -339,6 +321,15 @@ impl Model {
             }
         }
         Ok(found)
+    }
+
+    /// The gradient of a parameter as far as it is known, taken out.
+    fn begun(&self, gradients: &mut Gradients, at: usize) -> Value {
+        let zeros = || {
+            let value = &self.parameters[at].value;
+            Value::new(value.dims(), Buffer::zeros(value.elem_count()))
+        };
+        gradients[at].take().unwrap_or_else(zeros)
     }
 
     fn check(&mut self, texts: &Texts, targets: &[Target]) -> Result<()> {
@@ -406,7 +397,7 @@ impl Model {
                 for (row, token) in rows.chunks_exact_mut(width).zip(&texts.tokens) {
                     matrix.unpack(*token as usize, row);
                 }
-                Value::new([texts.tokens.len(), width], rows)
+                self.numbers([texts.tokens.len(), width], rows)?
             }
         };
         let mut passed = Passed { states: vec![first], layers: Vec::new() };
@@ -432,17 +423,30 @@ impl Model {
     ) -> Result<(Tape, Slot, Slot)> {
         let width = self.weights.shape.width;
         let last = passed.states.last().ok_or_else(|| Error::engine("a model without layers"))?;
-        let rows = with_slices(&[last], |slices| {
+        let picked = |slices: &[&[f32]]| {
             let mut rows = Buffer::any(targets.len() * width);
             for (row, target) in rows.chunks_exact_mut(width).zip(targets) {
                 row.copy_from_slice(&slices[0][target.row * width..(target.row + 1) * width]);
             }
             Ok(Value::new([targets.len(), width], rows))
-        })?;
+        };
+        let rows = match &self.elsewhere {
+            None => with_slices(&[last], picked)?,
+            Some(_) => composed::pick(last, targets)?,
+        };
         let mut tape = Tape::default();
         let input = tape.leaf(rows, true);
         let norm = self.norm(&mut tape, "output_norm.weight", input, parameters)?;
         Ok((tape, input, norm))
+    }
+
+    /// Numbers, where the model is.
+    fn numbers(&self, shape: impl Into<Vec<usize>>, numbers: Buffer) -> Result<Value> {
+        let here = Value::new(shape, numbers);
+        match &self.elsewhere {
+            None => Ok(here),
+            Some((device, dtype)) => Ok(here.tensor(device)?.to_dtype(*dtype)?.into()),
+        }
     }
 
     /// A vector of the model: trained, or as it is.
@@ -456,7 +460,7 @@ impl Model {
             .weights
             .vector(name)
             .ok_or_else(|| Error::data(format!("the model has no vector {name:?}")))?;
-        Ok(tape.leaf(Value::new([vector.len()], Buffer::copy(vector)), false))
+        Ok(tape.leaf(self.numbers([vector.len()], Buffer::copy(vector))?, false))
     }
 
     fn norm(

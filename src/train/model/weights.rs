@@ -89,15 +89,22 @@ impl Weights {
         matrices.chain(self.vectors.iter().map(|(name, of)| (name.as_str(), vec![of.len()])))
     }
 
-    /// The numbers of a tensor, unpacked.
+    /// The numbers of a tensor, unpacked; none of a matrix that is trained.
     pub fn numbers(&self, name: &str) -> Option<Vec<f32>> {
         if let Some(vector) = self.vectors.get(name) {
             return Some(vector.to_vec());
         }
-        let matrix = self.matrices.get(name)?;
+        let matrix = self.matrices.get(name).filter(|matrix| matrix.has_numbers())?;
         let mut numbers = vec![0.0; matrix.rows * matrix.columns];
         matrix.unpack(0, &mut numbers);
         Some(numbers)
+    }
+
+    /// Lets go the numbers of a matrix that is trained.
+    pub(super) fn let_go(&mut self, name: &str) {
+        if let Some(matrix) = self.matrices.get_mut(name) {
+            *matrix = matrix.without_numbers();
+        }
     }
 
     /// Bytes that all of them take.

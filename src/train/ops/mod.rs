@@ -52,7 +52,7 @@ impl From<Buffer> for Back {
     }
 }
 
-/// A differentiable operation on tensors of `f32`.
+/// A differentiable operation.
 pub trait Op: Send + Sync {
     /// Its name, for messages.
     fn name(&self) -> &'static str;
@@ -65,6 +65,11 @@ pub trait Op: Send + Sync {
 
     /// Computes the output, each number of which has to be written.
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved;
+
+    /// Whether the way back reads the output; if not, its memory is let go before.
+    fn reads_output(&self) -> bool {
+        false
+    }
 
     /// Makes the output of the first input where it lies; then the way back sees nothing of that input.
     ///
@@ -84,11 +89,20 @@ pub trait Op: Send + Sync {
         wanted: &[bool],
     ) -> Vec<Option<Back>>;
 
-    /// The same of candle's own differentiable operations: what runs on other devices than processors.
+    /// The same of candle's own differentiable operations, in any type of numbers: what runs on other devices than
+    /// processors, and what the loops are held against in `f64`.
     ///
     /// # Errors
     /// candle's.
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor>;
+
+    /// The way back of [`Self::composed`] where candle's own would keep too much; `None` leaves it to candle.
+    ///
+    /// # Errors
+    /// candle's.
+    fn composed_back(&self, _inputs: &[Tensor], _dout: &Tensor) -> Result<Option<Vec<Option<Tensor>>>> {
+        Ok(None)
+    }
 }
 
 /// Runs an operation forward, without a trace for candle's own way back.
@@ -111,11 +125,8 @@ pub(super) fn run(op: &dyn Op, inputs: &[&Value]) -> Result<(Value, Saved)> {
 /// # Errors
 /// The inputs do not go together, or candle fails.
 pub(super) fn run_in_place(op: &dyn Op, mut first: Value, others: &[&Value]) -> Result<Value> {
-    let all: Vec<&Value> = [&first].into_iter().chain(others.iter().copied()).collect();
-    if !all.iter().all(|value| value.is_here()) {
-        return Ok(op.composed(&on_device(&all)?)?.detach().into());
-    }
-    let shapes: Vec<&[usize]> = all.iter().map(|value| value.dims()).collect();
+    let shapes: Vec<&[usize]> =
+        [&first].into_iter().chain(others.iter().copied()).map(|value| value.dims()).collect();
     if op.shape(&shapes)? != first.dims() {
         bail!("{} cannot be done in place: the shapes differ", op.name());
     }
@@ -124,14 +135,9 @@ pub(super) fn run_in_place(op: &dyn Op, mut first: Value, others: &[&Value]) -> 
     Ok(first)
 }
 
-/// The tensors on the device of those that are not here, cut off from how they were made.
+/// Tensors that our loops do not work on, cut off from how they were made.
 fn on_device(values: &[&Value]) -> Result<Vec<Tensor>> {
-    let device = values.iter().find_map(|value| match value {
-        Value::Candle(tensor) if !tensor.device().is_cpu() => Some(tensor.device().clone()),
-        _ => None,
-    });
-    let device = device.unwrap_or(Device::Cpu);
-    values.iter().map(|value| Ok(value.tensor(&device)?.detach())).collect()
+    values.iter().map(|value| Ok(value.tensor(&Device::Cpu)?.detach())).collect()
 }
 
 /// Runs an operation backward.
@@ -172,6 +178,9 @@ fn composed_back(
     dout: &Tensor,
     wanted: &[bool],
 ) -> Result<Vec<Option<Tensor>>> {
+    if let Some(own) = op.composed_back(inputs, dout)? {
+        return Ok(own);
+    }
     let inputs: Vec<(Tensor, bool)> = inputs
         .iter()
         .zip(wanted)

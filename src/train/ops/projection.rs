@@ -369,19 +369,21 @@ impl Op for Projection {
             Some((share, seed)) => {
                 let mut mask = vec![1.0f32; x.elem_count()];
                 drop_out(&mut mask, share, seed);
-                (x * Tensor::from_vec(mask, x.shape(), x.device())?)?
+                (x * Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?)?
             }
         };
         let mut outs = Vec::new();
         for (own, part) in self.own().iter().zip(&self.parts) {
             let matrix = match (&part.base, own.matrix) {
-                (Base::Frozen(weight), _) => weight.tensor(x.device())?,
+                (Base::Frozen(weight), _) => weight.tensor(x.device())?.to_dtype(x.dtype())?,
                 (Base::Trained, Some(at)) => inputs[at].clone(),
                 (Base::Trained, None) => bail!("a matrix that is trained is no input"),
             };
             let mut out = x.matmul(&matrix.t()?)?;
             match (&part.bias, own.bias) {
-                (Bias::Frozen(bias), _) => out = out.broadcast_add(&Tensor::new(&**bias, x.device())?)?,
+                (Bias::Frozen(bias), _) => {
+                    out = out.broadcast_add(&Tensor::new(&**bias, x.device())?.to_dtype(x.dtype())?)?;
+                }
                 (Bias::Trained, Some(at)) => out = out.broadcast_add(&inputs[at])?,
                 _ => {}
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, bail};
+use candle_core::{Tensor, bail};
 
 use super::{Back, Op, Result, Saved};
 use crate::train::cpu::attention::Heads;
@@ -33,12 +33,13 @@ impl Rope {
     }
 
     /// Cosines and sines of each row, `[n, 1, pairs]`.
-    fn tables(&self, device: &Device) -> Result<[Tensor; 2]> {
+    fn tables(&self, x: &Tensor) -> Result<[Tensor; 2]> {
         let pairs = self.angles.pairs;
         let table = |of: &[f32]| {
             let rows =
                 self.positions.iter().flat_map(|&at| &of[at as usize * pairs..(at as usize + 1) * pairs]);
-            Tensor::from_vec(rows.copied().collect(), (self.positions.len(), 1, pairs), device)
+            Tensor::from_vec(rows.copied().collect(), (self.positions.len(), 1, pairs), x.device())?
+                .to_dtype(x.dtype())
         };
         Ok([table(&self.angles.cos)?, table(&self.angles.sin)?])
     }
@@ -93,7 +94,7 @@ impl Op for Rope {
     fn composed(&self, inputs: &[Tensor]) -> Result<Tensor> {
         let Rows { heads, head, width } = self.rows();
         let (x, rows, pairs) = (&inputs[0], inputs[0].dim(0)?, self.angles.pairs);
-        let [cos, sin] = self.tables(x.device())?;
+        let [cos, sin] = self.tables(x)?;
         let turned = x.narrow(1, 0, heads * head)?.reshape((rows, heads, head))?;
         let (own, rest) = (turned.narrow(2, 0, 2 * pairs)?, turned.narrow(2, 2 * pairs, head - 2 * pairs)?);
         let (a, b) = match self.layout {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, Device, Layout, Storage, Tensor, bail};
+use candle_core::{CpuStorage, DType, Device, Layout, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 use super::Result;
@@ -45,11 +45,11 @@ impl Value {
         }
     }
 
-    /// Whether its numbers lie in the memory of the processor.
+    /// Whether our loops work on it: `f32` in the memory of the processor.
     pub fn is_here(&self) -> bool {
         match self {
             Value::Own(..) => true,
-            Value::Candle(tensor) => tensor.device().is_cpu(),
+            Value::Candle(tensor) => tensor.device().is_cpu() && tensor.dtype() == DType::F32,
         }
     }
 
@@ -64,14 +64,31 @@ impl Value {
         }
     }
 
-    /// The numbers.
+    /// The numbers, as `f32`.
     ///
     /// # Errors
     /// candle's.
     pub fn to_vec(&self) -> Result<Vec<f32>> {
         match self {
             Value::Own(_, numbers) => Ok(numbers.to_vec()),
-            Value::Candle(tensor) => tensor.flatten_all()?.to_vec1(),
+            Value::Candle(tensor) => tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1(),
+        }
+    }
+
+    /// Other numbers in the same shape, type and place.
+    ///
+    /// # Errors
+    /// Another count, or candle's.
+    pub fn with(&self, numbers: Vec<f32>) -> Result<Self> {
+        match self {
+            Value::Own(shape, own) if own.len() == numbers.len() => {
+                Ok(Value::new(shape.clone(), numbers.into()))
+            }
+            Value::Own(shape, _) => bail!("{} numbers for a tensor of {shape:?}", numbers.len()),
+            Value::Candle(tensor) => {
+                let new = Tensor::from_vec(numbers, tensor.shape(), tensor.device())?;
+                Ok(new.to_dtype(tensor.dtype())?.into())
+            }
         }
     }
 

@@ -6,14 +6,14 @@
 
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Place, Result};
 use crate::train::adapter::{partial, peft};
-use crate::train::files;
+use crate::train::files::{self, Vector};
 use crate::train::model::{Model, Parameter};
+use crate::train::ops::Value;
 use crate::train::optim::AdamW;
 
 const STATE: &str = "trainer_state.json";
@@ -84,24 +84,22 @@ pub fn save(run: &Path, model: &Model, optimizer: &AdamW, state: &State, base: &
         match model.adapter()? {
             Some(adapter) => peft::write_into(&adapter, &temporary, &model.weights().shape, base)?,
             None => {
-                let values = model
-                    .parameters()
-                    .iter()
-                    .map(|one| Ok((one.name.clone(), one.value.flatten_all()?.to_vec1()?)));
-                let values: Vec<(String, Vec<f32>)> = values.collect::<Result<_>>()?;
-                write(
-                    &temporary.join(PARAMETERS),
-                    values.iter().map(|(name, of)| (name.as_str(), of.as_slice())),
-                )?;
+                let values = model.parameters().iter().map(|one| {
+                    let value = Value::from(one.value.clone());
+                    vector(one.name.clone(), one.value.elem_count(), move || Ok(value.to_vec()?))
+                });
+                files::write_vectors(&temporary.join(PARAMETERS), &values.collect::<Vec<_>>())?;
             }
         }
         let moments = model.parameters().iter().zip(optimizer.first.iter().zip(&optimizer.second));
-        let moments: Vec<(String, &[f32])> = moments
-            .flat_map(|(one, (first, second))| {
-                [(format!("{}.exp_avg", one.name), &**first), (format!("{}.exp_avg_sq", one.name), &**second)]
-            })
-            .collect();
-        write(&temporary.join(MOMENTS), moments.iter().map(|(name, of)| (name.as_str(), *of)))?;
+        let moments = moments.flat_map(|(one, (first, second))| {
+            let own = |what: &str, of: &Value| {
+                let of = of.clone();
+                vector(format!("{}.{what}", one.name), one.value.elem_count(), move || Ok(of.to_vec()?))
+            };
+            [own("exp_avg", first), own("exp_avg_sq", second)]
+        });
+        files::write_vectors(&temporary.join(MOMENTS), &moments.collect::<Vec<_>>())?;
         let state = State { version: VERSION, ..state.clone() };
         let text = serde_json::to_string_pretty(&state).map_err(|error| Error::engine(error.to_string()))?;
         files::write(&temporary.join(STATE), text.as_bytes())
@@ -146,8 +144,11 @@ pub fn load(run: &Path, step: u64, model: &mut Model, optimizer: &mut AdamW) -> 
         model.parameters().iter().map(|one| (one.name.clone(), one.value.elem_count())).collect();
     read(&path, |file| {
         for (at, (name, count)) in names.iter().enumerate() {
-            optimizer.first[at] = numbers(file, &format!("{name}.exp_avg"), *count)?;
-            optimizer.second[at] = numbers(file, &format!("{name}.exp_avg_sq"), *count)?;
+            for (moments, what) in [(&mut optimizer.first, "exp_avg"), (&mut optimizer.second, "exp_avg_sq")]
+            {
+                let numbers = numbers(file, &format!("{name}.{what}"), *count)?;
+                moments[at] = moments[at].with(numbers)?;
+            }
         }
         Ok(())
     })
@@ -166,24 +167,14 @@ pub fn load_model(run: &Path, step: u64, model: &mut Model) -> Result<()> {
     read(&own.join(PARAMETERS), |file| {
         for Parameter { name, value, .. } in model.parameters_mut() {
             let numbers = numbers(file, name, value.elem_count())?;
-            *value = candle_core::Tensor::from_vec(numbers, value.shape(), &candle_core::Device::Cpu)?;
+            *value = candle_core::Tensor::from_vec(numbers, value.shape(), value.device())?;
         }
         Ok(())
     })
 }
 
-fn write<'a>(path: &Path, tensors: impl Iterator<Item = (&'a str, &'a [f32])>) -> Result<()> {
-    let bytes: Vec<(&str, Vec<u8>)> = tensors
-        .map(|(name, numbers)| (name, numbers.iter().flat_map(|x| x.to_le_bytes()).collect()))
-        .collect();
-    let failed = |error| Error::engine(format!("a checkpoint cannot be written: {error}"));
-    let views: Vec<(&str, TensorView<'_>)> = bytes
-        .iter()
-        .map(|(name, bytes)| {
-            Ok((*name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map_err(failed)?))
-        })
-        .collect::<Result<_>>()?;
-    files::write(path, &safetensors::serialize(views, None).map_err(failed)?)
+fn vector(name: String, count: usize, numbers: impl Fn() -> Result<Vec<f32>> + 'static) -> Vector {
+    Vector { name, count, numbers: Box::new(numbers) }
 }
 
 fn read(path: &Path, work: impl FnOnce(&SafeTensors<'_>) -> Result<()>) -> Result<()> {

@@ -20,10 +20,69 @@ pub enum Task {
     Student,
 }
 
+/// What a run begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// The model of `model`.
+    #[default]
+    Model,
+    /// A new model of random weights, with a tokenizer that is trained on the data.
+    Random,
+}
+
+/// The sizes of a new model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RandomConfig {
+    /// `qwen2`, `qwen3` or `llama`.
+    pub architecture: String,
+    /// Most tokens; fewer if the data has no more to learn from.
+    pub vocabulary: usize,
+    /// Numbers of a hidden state.
+    pub embedding: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Heads of queries.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub kv_heads: usize,
+    /// Numbers of a head; llama.cpp is fast from 64 on.
+    pub head_size: usize,
+    /// Numbers inside a feed-forward block.
+    pub feed_forward: usize,
+    /// Tokens that a text may have.
+    pub context: usize,
+    /// Whether the embedding is the output matrix too.
+    pub tied: bool,
+}
+
+impl Default for RandomConfig {
+    /// 6 million numbers: enough to learn a form, small enough for a processor.
+    fn default() -> Self {
+        RandomConfig {
+            architecture: "qwen2".into(),
+            vocabulary: 4096,
+            embedding: 256,
+            layers: 6,
+            heads: 4,
+            kv_heads: 2,
+            head_size: 64,
+            feed_forward: 768,
+            context: 4096,
+            tied: true,
+        }
+    }
+}
+
 /// Every option of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SftConfig {
+    /// What it begins with.
+    pub init: Init,
+    /// The sizes of the new model, with `init = "random"`.
+    pub random: RandomConfig,
     /// The model to begin with: a GGUF file, or what `rlkd models` knows.
     pub model: String,
     /// Where everything goes that the run writes.
@@ -77,6 +136,8 @@ pub struct SftConfig {
     pub load_best_model_at_end: bool,
     /// Steps whose gradients were no numbers, after which it ends. Such a step changes nothing.
     pub max_skipped_steps: u64,
+    /// Where it is computed: `cpu`, `cuda`, `metal`, or `auto` for a GPU if there is one.
+    pub device: String,
     /// Threads; 0: one for each core.
     pub threads: usize,
     /// The seed of every random draw.
@@ -86,6 +147,8 @@ pub struct SftConfig {
 impl Default for SftConfig {
     fn default() -> Self {
         SftConfig {
+            init: Init::default(),
+            random: RandomConfig::default(),
             model: String::new(),
             output_dir: PathBuf::new(),
             task: Task::default(),
@@ -112,6 +175,7 @@ impl Default for SftConfig {
             early_stopping_patience: 0,
             load_best_model_at_end: true,
             max_skipped_steps: 10,
+            device: "auto".into(),
             threads: 0,
             seed: 0,
         }
@@ -125,8 +189,16 @@ impl SftConfig {
     /// Kind `Config`, naming the key.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::config(what));
-        if self.model.is_empty() {
-            return wrong("model is missing: the GGUF file to begin with".into());
+        match (self.init, self.model.is_empty()) {
+            (Init::Model, true) => return wrong("model is missing: the GGUF file to begin with".into()),
+            (Init::Random, false) => return wrong("model and init = \"random\": either one".into()),
+            (Init::Random, true) if !self.full => {
+                return wrong(
+                    "init = \"random\" needs full = true: an adapter cannot make up for random weights"
+                        .into(),
+                );
+            }
+            _ => {}
         }
         if self.output_dir.as_os_str().is_empty() {
             return wrong(

@@ -56,6 +56,8 @@ pub struct Data {
     pub bad: (u64, Vec<String>),
     /// Examples that are longer than `max_length`.
     pub too_long: u64,
+    /// Tokens of the shortest example that is too long.
+    shortest: usize,
     /// A hash of all tokens in their order.
     pub fingerprint: String,
     file: Mutex<File>,
@@ -96,6 +98,7 @@ impl Data {
             validation: Vec::new(),
             bad: (0, Vec::new()),
             too_long: 0,
+            shortest: usize::MAX,
             fingerprint: String::new(),
             file: Mutex::new(file.try_clone().map_err(failed)?),
             path: path.clone(),
@@ -147,6 +150,42 @@ impl Data {
         let tokens = bytes.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
         Ok(Example { tokens, prompt: place.prompt as usize })
     }
+}
+
+/// Calls `work` with the texts of the training data: what a tokenizer learns from.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn texts(config: &SftConfig, mut work: impl FnMut(&str)) -> Result<()> {
+    let grammar = grammar::find(&config.grammar)?;
+    let mut source = Source::open(&config.train)?;
+    let mut mapping = Mapping::default().without_students();
+    if config.task == Task::Student {
+        mapping.detect(&mut source)?;
+    }
+    let mut domains = Vec::new();
+    while let Some(record) = source.next_record()? {
+        match config.task {
+            Task::Gsrm => {
+                let Ok(own) = Labelled::parse(&record) else { continue };
+                if !domains.contains(&own.domain) {
+                    domains.push(own.domain);
+                    grammar.shared_messages(own.domain).iter().for_each(|message| work(&message.content));
+                }
+                work(&own.problem);
+                work(&own.trace);
+                let parts =
+                    own.steps.iter().map(|step| [&*step.meta_reasoning, &*step.sub_problem, &*step.answer]);
+                work(&grammar.write(&parts.collect::<Vec<_>>()));
+            }
+            Task::Student => {
+                let Ok(sample) = parse(&record, &mapping) else { continue };
+                work(&sample.problem);
+                sample.teachers.iter().for_each(|trace| work(&trace.text));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Data {
@@ -236,6 +275,7 @@ impl Writer<'_> {
     fn put(&mut self, id: &str, example: &Example, validation: bool) -> Result<()> {
         if example.tokens.len() > self.config.max_length {
             self.data.too_long += 1;
+            self.data.shortest = self.data.shortest.min(example.tokens.len());
             return Ok(());
         }
         if example.prompt == 0 {

@@ -6,12 +6,13 @@
 pub mod checkpoint;
 pub mod config;
 pub mod data;
+pub mod scratch;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use checkpoint::State;
-pub use config::{SftConfig, Task};
+pub use config::{Init, SftConfig, Task};
 use data::{Data, Place};
 
 use super::adapter::Adapter;
@@ -97,8 +98,8 @@ impl Sums {
     fn of(tokens: &[Token]) -> Self {
         let mut sums = Sums { tokens: tokens.len() as u64, ..Sums::default() };
         for token in tokens {
-            sums.loss -= f64::from(token.logprob);
-            sums.entropy += f64::from(token.entropy);
+            sums.loss -= token.logprob;
+            sums.entropy += token.entropy;
             sums.best += u64::from(token.best);
         }
         sums
@@ -185,7 +186,8 @@ impl<'a> Run<'a> {
             let adapter = Adapter::load(path, &model.weights().shape)?;
             model.set_adapter(&adapter).map_err(|error| error.at_if_missing(FilePlace::file(path)))?;
         }
-        let mut optimizer = AdamW::new(model.parameters());
+        model = model.to(&super::device(&config.device)?, candle_core::DType::F32)?;
+        let mut optimizer = AdamW::new(model.parameters())?;
         let own = State {
             model: tokenizer.fingerprint().into(),
             data: data.fingerprint.clone(),

@@ -1,0 +1,180 @@
+//! What memory a training run will take, from the facts of its model's file and its configuration alone.
+//!
+//! The parts follow what the loops on a processor keep; `docs/benchmarks.md` compares the sum with measured peaks.
+
+use serde::Serialize;
+
+use super::cpu::head::tokens_at_a_time;
+use super::lora::MODULES;
+use super::sft::{Init, SftConfig};
+use crate::error::{Error, Result};
+use crate::gguf::Facts;
+
+/// The sizes that matter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sizes {
+    layers: u64,
+    width: u64,
+    /// Numbers of all heads of queries, and of keys.
+    queries: u64,
+    keys: u64,
+    heads: u64,
+    feed_forward: u64,
+    vocabulary: u64,
+    /// Numbers of all tensors, and of the largest.
+    numbers: u64,
+    largest: u64,
+    /// Bytes of the file's tensors.
+    bytes: u64,
+}
+
+impl Sizes {
+    /// Those of a file.
+    pub fn of(facts: &Facts) -> Self {
+        let head = u64::from(facts.key_length);
+        Sizes {
+            layers: facts.block_count.into(),
+            width: facts.embedding_length,
+            queries: u64::from(facts.head_count) * head,
+            keys: u64::from(facts.head_count_kv) * head,
+            heads: facts.head_count.into(),
+            feed_forward: facts.feed_forward_length,
+            vocabulary: facts.vocabulary,
+            numbers: facts.parameters,
+            largest: facts.vocabulary * facts.embedding_length,
+            bytes: facts.tensor_bytes.total(),
+        }
+    }
+
+    /// Those of a new model.
+    fn random(config: &SftConfig) -> Self {
+        let own = &config.random;
+        let size = |size: usize| size as u64;
+        let head = size(own.head_size);
+        let mut sizes = Sizes {
+            layers: size(own.layers),
+            width: size(own.embedding),
+            queries: size(own.heads) * head,
+            keys: size(own.kv_heads) * head,
+            heads: size(own.heads),
+            feed_forward: size(own.feed_forward),
+            vocabulary: size(own.vocabulary),
+            numbers: 0,
+            largest: size(own.vocabulary) * size(own.embedding),
+            bytes: 0,
+        };
+        let layer: u64 = MODULES.iter().map(|(_, module)| sizes.rows(module) * sizes.columns(module)).sum();
+        let ends = if own.tied { 1 } else { 2 };
+        sizes.numbers = layer * sizes.layers + ends * sizes.largest;
+        sizes.bytes = sizes.numbers * 4;
+        sizes
+    }
+
+    fn rows(&self, module: &str) -> u64 {
+        match module {
+            "attn_q" => self.queries,
+            "attn_k" | "attn_v" => self.keys,
+            "ffn_gate" | "ffn_up" => self.feed_forward,
+            _ => self.width,
+        }
+    }
+
+    fn columns(&self, module: &str) -> u64 {
+        match module {
+            "attn_output" => self.queries,
+            "ffn_down" => self.feed_forward,
+            _ => self.width,
+        }
+    }
+}
+
+/// Bytes by part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// The model's matrices that are not trained, as the file stores them.
+    pub weights: u64,
+    /// What is trained.
+    pub trained: u64,
+    /// Its gradients.
+    pub gradients: u64,
+    /// The optimiser's two moments, and a copy of the largest tensor while it is changed.
+    pub optimizer: u64,
+    /// What leaves each layer.
+    pub states: u64,
+    /// What is kept inside of layers: of one with recomputation, or of all.
+    pub layers: u64,
+    /// Logits of some tokens, and what belongs to them.
+    pub logits: u64,
+    /// The program, the tokenizer, and room for unpacking matrices.
+    pub program: u64,
+    /// Most at any time.
+    pub total: u64,
+}
+
+/// The program without anything, in bytes.
+const PROGRAM: u64 = 24 << 20;
+/// Bytes that a token takes in the tokenizer.
+const TOKEN: u64 = 350;
+/// Numbers of a buffer above which its memory is not kept for the next step.
+const KEPT: u64 = 1 << 24;
+
+/// Plans a run; `facts` are those of its model, if it is there.
+///
+/// # Errors
+/// A configuration that makes no sense, or no model.
+pub fn plan(config: &SftConfig, facts: Option<&Facts>) -> Result<Memory> {
+    let sizes = match (facts, config.init) {
+        (Some(facts), _) => Sizes::of(facts),
+        (None, Init::Random) => Sizes::random(config),
+        (None, Init::Model) => return Err(Error::config("a plan needs the model's file")),
+    };
+    let example = config.max_length as u64;
+    // One example goes through even if it is longer, and no more than a step's can lie together.
+    let tokens = (config.micro_batch_tokens as u64).max(example).min(example * config.batch() as u64);
+    let adapter: u64 = (0..sizes.layers as usize)
+        .flat_map(|layer| MODULES.iter().map(move |one| (layer, one)))
+        .filter(|(layer, (name, _))| config.lora.covers(*layer, name))
+        .map(|(_, (_, module))| (sizes.rows(module) + sizes.columns(module)) * config.lora.r as u64)
+        .sum();
+    let trained = if config.full { sizes.numbers } else { adapter };
+    let largest = if config.full { sizes.largest } else { sizes.feed_forward * config.lora.r as u64 };
+    let ranks = if config.full { 0 } else { 7 * config.lora.r as u64 };
+    let (w, f) = (sizes.width, sizes.feed_forward);
+    let rows = sizes.queries + 2 * sizes.keys;
+    // Inside of a layer: two norms, queries with keys and values, attention, the sum in the middle, gates, what is
+    // between them and the way down, what adapters have in the middle, and the sums of attention.
+    let inside = 3 * w + rows + sizes.queries + 3 * f + ranks + sizes.heads;
+    // On the way back beside it, at the gates: the gradient of the state and of what was made of the gates.
+    let back = w + 2 * f;
+    // What is small enough is kept for what comes next, so that several kinds lie there at once.
+    let spare = 4 * w + 2 * rows + if f * tokens <= KEPT { f } else { 0 };
+    let kept = if config.gradient_checkpointing { inside } else { inside * sizes.layers };
+    let layers = (kept + back + spare) * tokens * 4;
+    let at_a_time = (tokens_at_a_time(sizes.vocabulary as usize) as u64).min(tokens);
+    let logits = (at_a_time * sizes.vocabulary + 4 * tokens * w) * 4;
+    let states = (sizes.layers + 1) * tokens * w * 4;
+    let mut memory = Memory {
+        weights: if config.full { 0 } else { sizes.bytes },
+        trained: trained * 4,
+        gradients: trained * 4,
+        optimizer: (2 * trained + largest) * 4,
+        states,
+        layers,
+        logits,
+        program: PROGRAM + sizes.vocabulary * TOKEN + (1 << 22),
+        total: 0,
+    };
+    // Logits are there before the way back through the layers begins, beside the layers only if all of them are kept.
+    let passing = match config.gradient_checkpointing {
+        true => layers.max(logits),
+        false => layers + logits,
+    };
+    memory.total = memory.weights
+        + memory.trained
+        + memory.gradients
+        + memory.optimizer
+        + memory.states
+        + passing
+        + memory.program;
+    Ok(memory)
+}

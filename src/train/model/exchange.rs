@@ -1,0 +1,78 @@
+//! Adapters out of a model and into it.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
+
+use super::{Model, Trained};
+use crate::error::{Error, Result};
+use crate::train::adapter::{Adapter, Pair};
+
+impl Model {
+    /// The adapter that is trained; none if all weights are.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn adapter(&self) -> Result<Option<Adapter>> {
+        let Trained::Lora(config) = &self.trained else { return Ok(None) };
+        let mut pairs = BTreeMap::new();
+        for (at, one) in self.parameters.iter().enumerate() {
+            let Some(name) = one.name.strip_suffix(".lora_a") else { continue };
+            let matrix = self.weights.matrix(name)?;
+            let b = &self.parameters[at + 1].value;
+            let pair = Pair {
+                a: numbers(&one.value)?,
+                b: numbers(b)?,
+                rank: config.r,
+                rows: matrix.rows,
+                columns: matrix.columns,
+                scale: config.scale(),
+            };
+            pairs.insert(name.to_owned(), pair);
+        }
+        let architecture = self.weights.shape.architecture.clone();
+        Ok(Some(Adapter { config: config.clone(), architecture, pairs }))
+    }
+
+    /// Goes on from an adapter that was trained before.
+    ///
+    /// # Errors
+    /// It does not cover the same matrices with the same rank and scale; names one. Nothing is changed then.
+    pub fn set_adapter(&mut self, adapter: &Adapter) -> Result<()> {
+        adapter.check(&self.weights.shape)?;
+        let own = self.adapter()?.ok_or_else(|| Error::config("all weights are trained, and no adapter"))?;
+        for (name, pair) in &own.pairs {
+            let Some(theirs) = adapter.pairs.get(name) else {
+                return Err(Error::config(format!(
+                    "the adapter has no {name:?}, which target_modules covers"
+                )));
+            };
+            if (theirs.rank, theirs.scale) != (pair.rank, pair.scale) {
+                return Err(Error::config(format!(
+                    "{name:?} has rank {} and scale {} in the adapter, and r and lora_alpha make {} and {}",
+                    theirs.rank, theirs.scale, pair.rank, pair.scale
+                )));
+            }
+        }
+        if let Some(name) = adapter.pairs.keys().find(|name| !own.pairs.contains_key(*name)) {
+            return Err(Error::config(format!(
+                "the adapter has {name:?}, which target_modules does not cover"
+            )));
+        }
+        for one in &mut self.parameters {
+            let (name, is_a) = match one.name.strip_suffix(".lora_a") {
+                Some(name) => (name, true),
+                None => (one.name.strip_suffix(".lora_b").unwrap_or(&one.name), false),
+            };
+            let Some(pair) = adapter.pairs.get(name) else { continue };
+            let numbers = if is_a { &pair.a } else { &pair.b };
+            let value = Tensor::from_slice(numbers, one.value.shape(), one.value.device())?;
+            one.value = value.to_dtype(one.value.dtype())?;
+        }
+        Ok(())
+    }
+}
+
+fn numbers(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
+    tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+}
