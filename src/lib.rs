@@ -56,6 +56,8 @@ pub mod score;
 pub mod tally;
 pub mod run;
 pub mod validate;
+#[cfg(feature = "llama")]
+pub mod annotate;
 #[cfg(feature = "report")]
 pub mod report;
 

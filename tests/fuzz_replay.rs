@@ -5,6 +5,9 @@
 // The checks are shared with the targets and the tests, each of which uses a part.
 #![allow(dead_code)]
 
+#[cfg(feature = "train")]
+#[path = "../fuzz/checks/adapter.rs"]
+mod adapter;
 #[path = "../fuzz/checks/align.rs"]
 mod align;
 #[path = "../fuzz/checks/answer_extract.rs"]
@@ -28,7 +31,12 @@ use arbitrary::{Arbitrary, Unstructured};
 /// A target: its name, and its check of one input as the target makes it from bytes.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
+    // Without the trainer there is nothing that reads adapters.
+    #[cfg(feature = "train")]
+    ("adapter", adapter::check),
+    #[cfg(not(feature = "train"))]
+    ("adapter", |_| ()),
     ("align", |bytes| {
         if let Ok(grid) = align::Grid::arbitrary_take_rest(Unstructured::new(bytes)) {
             align::check(&grid);
@@ -74,6 +82,11 @@ fn replay(name: &str) {
         }
     }
     assert!(count >= 2, "{name} has {count} seeds");
+}
+
+#[test]
+fn adapter_holds() {
+    replay("adapter");
 }
 
 #[test]

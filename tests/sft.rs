@@ -281,3 +281,65 @@ fn a_gsrm_learns_to_write_steps() {
     room.write("run.toml", text.replace("full = true\n", ""));
     room.run("sft run.toml").failed(&["init = \"random\" needs full = true"]);
 }
+
+#[test]
+fn a_run_does_not_change_its_mind_in_silence() {
+    let room = room("max_steps = 4\nlogging_steps = 3\nsave_steps = 2\n");
+    room.run("sft run.toml --output-dir whole -q").ended(0);
+    // A line of the metrics that was half summed up at a checkpoint.
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    room.run("sft run.toml -q").ended(0);
+    std::fs::remove_dir_all(room.path("out/checkpoint-4")).expect("removed");
+    room.run("sft run.toml -q").ended(0);
+    assert_eq!(result(&room, "out"), result(&room, "whole"));
+    // The same tokens, but other ones are evaluated on.
+    room.write(
+        "run.toml",
+        text.replace("train = [\"data.jsonl\"]", "train = [\"data.jsonl\"]\nvalidation = [\"data.jsonl\"]"),
+    );
+    room.run("sft run.toml").failed(&["other training data"]);
+    room.write(
+        "run.toml",
+        text.replace("validation_split = 0.2", "validation_split = 0.0\nearly_stopping_patience = 2"),
+    );
+    room.run("sft run.toml --output-dir none").failed(&["early_stopping_patience needs"]);
+    // What it begins with is not overwritten in the end.
+    room.run("adapter convert whole/adapter --model base.gguf -o own/adapter.gguf").ended(1);
+    std::fs::create_dir(room.path("own")).expect("a folder");
+    room.run("adapter convert whole/adapter --model base.gguf -o own/adapter.gguf").ended(0);
+    room.write("run.toml", format!("adapter = \"own/adapter.gguf\"\n{text}"));
+    room.run("sft run.toml --output-dir own").failed(&["it would overwrite", "adapter.gguf"]);
+    room.run("sft run.toml --output-dir next -q").ended(0);
+    // A folder of somebody's is no place for an adapter.
+    room.run("adapter convert own/adapter.gguf --model base.gguf -o whole")
+        .failed(&["whole", "holds other things"]);
+    assert!(room.path("whole/metrics.jsonl").exists());
+    // A slower rate goes on; it is what one does after gradients that are no numbers.
+    room.write("run.toml", text.replace("max_steps = 4", "max_steps = 6").replace("1e-2", "1e-3"));
+    let ran = room.run("sft run.toml").ended(0);
+    assert!(ran.err.contains("going on behind step 4 of 6"), "{}", ran.err);
+}
+
+/// The plan of a run, by part.
+#[test]
+fn a_run_is_planned() {
+    let room = room("micro_batch_tokens = 512\nmax_length = 512\n");
+    let plan = room.run("plan run.toml --json").ended(0).records().remove(0);
+    let part = |name: &str| plan[name].as_u64().expect("bytes");
+    assert_eq!(part("trained") * 2, part("optimizer") - part("optimizer") % part("trained"));
+    let total = part("total");
+    assert!(total > part("weights") + part("states") + part("layers"));
+    room.run("plan run.toml --memory 1MiB").failed(&["the run needs", "micro_batch_tokens"]);
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    room.write("run.toml", format!("gradient_checkpointing = false\n{text}"));
+    let kept = room.run("plan run.toml --json").ended(0).records().remove(0);
+    assert!(kept["total"].as_u64() > Some(total));
+    // Without the model's file.
+    let fresh = text
+        .replace("model = \"base.gguf\"", "init = \"random\"\nfull = true")
+        .replace("[lora]\nr = 4\nlora_dropout = 0.1\n", "");
+    room.write("run.toml", fresh);
+    assert!(room.run("plan run.toml").ended(0).text().contains("all weights"));
+    room.run("plan run.toml --model base.gguf").ended(2);
+    room.run("plan").ended(2);
+}

@@ -127,11 +127,11 @@ fn they_come_back_as_they_were_written() {
 fn configurations_say_what_is_covered() {
     let room = tempfile::tempdir().expect("a folder");
     let shape = shape(&model_file(room.path(), Architecture::Llama));
-    let all = peft::config_of(&adapter(&shape, config()), "base.gguf");
+    let all = peft::config_of(&adapter(&shape, config()), &shape, "base.gguf");
     assert_eq!(all["target_modules"].as_array().map(Vec::len), Some(7));
     assert_eq!((all["r"].as_u64(), all["lora_alpha"].as_f64()), (Some(3), Some(7.0)));
     let some = LoraConfig { target_modules: vec!["layers.1.q_proj".into()], ..config() };
-    let some = peft::config_of(&adapter(&shape, some), "base.gguf");
+    let some = peft::config_of(&adapter(&shape, some), &shape, "base.gguf");
     assert_eq!(some["target_modules"], serde_json::json!(["layers.1.self_attn.q_proj"]));
 }
 
@@ -336,4 +336,46 @@ fn damaged_files_are_errors() {
     assert!(refused > rounds / 3);
     let error = Adapter::load(&room.path().join("nowhere"), &shape).expect_err("missing").to_string();
     assert!(error.contains("adapter_config.json"), "{error}");
+}
+
+/// Ranks and scales that differ from matrix to matrix come through both formats; and no folder is replaced that holds
+/// anything else.
+#[test]
+fn odd_adapters_and_odd_places() {
+    let room = tempfile::tempdir().expect("a folder");
+    let shape = shape(&model_file(room.path(), Architecture::Qwen2));
+    let mut own = adapter(&shape, config());
+    let other = adapter(&shape, LoraConfig { r: 5, lora_alpha: 20.0, ..config() });
+    let name = "blk.1.ffn_up.weight";
+    own.pairs.insert(name.into(), other.pairs[name].clone());
+    let product = |pair: &Pair| -> Vec<f32> {
+        let row = |row: usize| (0..pair.columns).map(move |column| (row, column));
+        let at = |(row, column): (usize, usize)| {
+            let sum: f32 =
+                (0..pair.rank).map(|r| pair.b[row * pair.rank + r] * pair.a[r * pair.columns + column]).sum();
+            sum * pair.scale
+        };
+        (0..4).flat_map(row).map(at).collect()
+    };
+    let (folder, file) = (room.path().join("odd"), room.path().join("odd.gguf"));
+    // A slash at the end is what shells add.
+    own.save(Path::new(&format!("{}/", folder.display())), &shape, "base").expect("written");
+    let text = std::fs::read_to_string(folder.join(peft::CONFIG)).expect("the configuration");
+    assert!(text.contains("\"layers.1.mlp.up_proj\": 5"), "{text}");
+    let back = Adapter::load(&folder, &shape).expect("read");
+    back.save(&file, &shape, "base").expect("written");
+    for again in [&back, &Adapter::load(&file, &shape).expect("read")] {
+        for (name, pair) in &own.pairs {
+            assert!(apart(&product(&again.pairs[name]), &product(pair)) < 1e-6, "{name}");
+        }
+    }
+    // The same folder once more, and then with something of somebody's in it.
+    own.save(&folder, &shape, "base").expect("replaced");
+    std::fs::write(folder.join("notes.txt"), "mine").expect("written");
+    let error = own.save(&folder, &shape, "base").expect_err("refused").to_string();
+    assert!(error.contains("holds other things"), "{error}");
+    assert_eq!(std::fs::read_to_string(folder.join("notes.txt")).expect("still there"), "mine");
+    own.save(Path::new("/"), &shape, "base").expect_err("refused");
+    let left = std::fs::read_dir(room.path()).expect("a folder").count();
+    assert_eq!(left, 3, "a model, a folder, a file");
 }

@@ -75,6 +75,17 @@ Examples:
   rlkd plan --model model.gguf --json | jq .total
   rlkd plan run.toml                                (a training run)")]
     Plan(PlanArgs),
+    /// Let a strong model behind an OpenAI-compatible endpoint write the steps of traces, to train a GSRM on
+    #[cfg(feature = "llama")]
+    #[command(after_help = "\
+Examples:
+  OPENAI_API_KEY=... rlkd annotate traces.jsonl --endpoint https://HOST/v1 --model NAME -o labelled.jsonl
+  rlkd annotate traces.jsonl --endpoint http://127.0.0.1:8080/v1 --model local --parallel 2 -o labelled.jsonl
+  rlkd annotate traces.jsonl ... --budget-tokens 2000000
+
+An interrupted run is taken up by the same command. Answers that do not keep to the form are asked for again, and never
+kept. The key comes from a variable and is never shown.")]
+    Annotate(AnnotateArgs),
     /// Train a GSRM or a student on steps or traces that are given
     #[cfg(all(feature = "train", feature = "llama"))]
     #[command(after_help = "\
@@ -600,6 +611,73 @@ pub struct ExportArgs {
     /// Where the model goes
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
+    /// No progress bar and no summary
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `rlkd annotate`.
+#[cfg(feature = "llama")]
+#[derive(Args)]
+pub struct AnnotateArgs {
+    /// Files of samples, as `rlkd score` reads them; - for standard input
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub input: Vec<PathBuf>,
+    /// Where labelled traces go: .jsonl, .gz or .zst
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// What stands before /chat/completions
+    #[arg(long, value_name = "URL")]
+    pub endpoint: String,
+    /// The model's name at the endpoint
+    #[arg(long, value_name = "NAME")]
+    pub model: String,
+    /// The variable that holds the key
+    #[arg(long, value_name = "VARIABLE", default_value = "OPENAI_API_KEY")]
+    pub key_env: String,
+    /// The form in which steps are written
+    #[arg(long, default_value = "steps", value_parser = PossibleValuesParser::new(rlkd::grammar::GRAMMARS.iter()
+        .filter(|grammar| grammar.form != rlkd::grammar::Form::Verdict).map(|grammar| grammar.name)))]
+    pub grammar: String,
+    /// Which traces of a sample
+    #[arg(long, default_value = "all", value_parser = ["teacher", "students", "all"])]
+    pub traces: String,
+    /// Columns of a known data set
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub preset: String,
+    /// Columns by hand, ours=theirs
+    #[arg(long, value_name = "OURS=THEIRS", value_delimiter = ',')]
+    pub map: Vec<String>,
+    /// Most steps of a trace [default: 24]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(rlkd::grammar::Limits::MOST_STEPS)))]
+    pub max_steps: Option<u32>,
+    /// Most tokens of an answer
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub max_tokens: u32,
+    /// Temperature of the first answer; later ones are warmer
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    pub temperature: f64,
+    /// Requests at a time
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub parallel: usize,
+    /// How often a model that did not keep to the form is asked again
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub attempts: u32,
+    /// How often a busy endpoint is tried again
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub retries: u32,
+    /// The first wait before that, in milliseconds; each further one is twice as long
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    pub wait_ms: u64,
+    /// Seconds that a request may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub timeout: u64,
+    /// Stop when so many tokens were used, of prompts and answers together
+    #[arg(long, value_name = "N")]
+    pub budget_tokens: Option<u64>,
+    /// Throw away a part-finished output and begin again
+    #[arg(long)]
+    pub restart: bool,
     /// No progress bar and no summary
     #[arg(short, long)]
     pub quiet: bool,

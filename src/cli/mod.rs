@@ -2,6 +2,8 @@
 
 #[cfg(feature = "train")]
 mod adapter;
+#[cfg(feature = "llama")]
+mod annotate;
 mod args;
 mod calibrate;
 mod explain;
@@ -45,6 +47,8 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::validate(&args),
         Command::Models(command) => models::models(&command),
         Command::Plan(args) => plan::plan(&args),
+        #[cfg(feature = "llama")]
+        Command::Annotate(args) => annotate::annotate(&args),
         #[cfg(all(feature = "train", feature = "llama"))]
         Command::Sft(args) => sft::sft(&args),
         #[cfg(feature = "train")]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result};
 
 /// The file of lines of JSON in a run's folder.
 pub const FILE: &str = "metrics.jsonl";
@@ -35,12 +35,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// Goes on with the log of a folder behind its first `bytes` bytes: what a killed run wrote after its last
+    /// Goes on with the log of a folder behind its first `bytes` bytes, which tell of `step` steps: what a killed run wrote after its last
     /// checkpoint is written once more.
     ///
     /// # Errors
-    /// The files cannot be written; the log is shorter than that.
-    pub fn open(folder: &Path, bytes: u64) -> Result<Self> {
+    /// The files cannot be written.
+    pub fn open(folder: &Path, bytes: u64, step: u64) -> Result<Self> {
         let path = folder.join(FILE);
         let failed = |error| Error::io("write the metrics", &path, error);
         let mut lines = OpenOptions::new()
@@ -51,15 +51,11 @@ impl Log {
             .open(&path)
             .map_err(failed)?;
         let length = lines.metadata().map_err(failed)?.len();
-        if length < bytes {
-            return Err(Error::data(format!(
-                "the metrics have {length} bytes, and the checkpoint was made when there were {bytes}: the file was changed"
-            ))
-            .at(Place::file(&path)));
-        }
+        // Somebody may have shortened it; no number of the run depends on it.
+        let bytes = bytes.min(length);
         lines.set_len(bytes).map_err(failed)?;
         std::io::Seek::seek(&mut lines, std::io::SeekFrom::End(0)).map_err(failed)?;
-        Ok(Log { lines, bytes, events: tensorboard::Events::create(folder)?, path })
+        Ok(Log { lines, bytes, events: tensorboard::Events::create(folder, step)?, path })
     }
 
     /// Adds an entry.
@@ -114,15 +110,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let entry =
             |step: u64| Entry { step, epoch: 0.5, values: [("loss".to_owned(), 1.5 / step as f64)].into() };
-        let mut log = Log::open(folder.path(), 0).expect("a log");
+        let mut log = Log::open(folder.path(), 0, 0).expect("a log");
         log.add(&entry(1)).expect("added");
         let kept = log.bytes();
         log.add(&entry(2)).expect("added");
         drop(log);
-        let mut log = Log::open(folder.path(), kept).expect("a log");
+        let mut log = Log::open(folder.path(), kept, 1).expect("a log");
         log.add(&entry(3)).expect("added");
         assert_eq!(read(folder.path()).expect("read"), [entry(1), entry(3)]);
-        let error = Log::open(folder.path(), 1 << 20).err().expect("refused").to_string();
-        assert!(error.contains("was changed"), "{error}");
+        let log = Log::open(folder.path(), 1 << 20, 9).expect("a log that was shortened");
+        assert!(log.bytes() < 1000);
     }
 }

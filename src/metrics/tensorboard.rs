@@ -22,11 +22,12 @@ fn now() -> f64 {
 }
 
 impl Events {
-    /// Begins a file in a folder; TensorBoard reads all that are there.
+    /// Begins a file in a folder, behind a step; TensorBoard reads all that are there, and forgets what an earlier file has
+    /// of later steps.
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn create(folder: &Path) -> Result<Self> {
+    pub fn create(folder: &Path, step: u64) -> Result<Self> {
         let name = format!("events.out.tfevents.{:.6}.rlkd.{}", now(), std::process::id());
         let path = folder.join(name);
         let file = File::create(&path).map_err(|error| Error::io("create the event file", &path, error))?;
@@ -36,6 +37,15 @@ impl Events {
         event.extend_from_slice(&now().to_le_bytes());
         bytes_field(&mut event, 3, b"brain.Event:2");
         events.put(&event)?;
+        if step > 0 {
+            // Field 7: a log of the session, which says that it starts.
+            let mut event = vec![0x09];
+            event.extend_from_slice(&now().to_le_bytes());
+            event.push(0x10);
+            varint(&mut event, step);
+            bytes_field(&mut event, 7, &[0x08, 0x01]);
+            events.put(&event)?;
+        }
         Ok(events)
     }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 /// Writes a file and sees it through to the disk, under a temporary name first.
 ///
@@ -80,45 +80,74 @@ pub fn write_vectors(path: &Path, vectors: &[Vector]) -> Result<()> {
     })
 }
 
-/// Makes an empty folder, in the place of whatever a broken-off run left there.
+/// Writes a folder: `work` fills one under a temporary name, which then gets the name `folder`. A folder that is there is
+/// replaced only if it is empty or holds nothing but files of the names `own`.
 ///
 /// # Errors
-/// The operating system refuses.
-pub fn make_empty(folder: &Path) -> Result<()> {
-    remove(folder)?;
-    fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))
+/// There is a folder with other things in it, or a file; the disk is full, or the like. What was there is still there.
+pub fn write_folder(folder: &Path, own: &[&str], work: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    // Without a slash at its end.
+    let folder = folder.components().as_path();
+    let wrong = |what: &str| Error::config(what).at(Place::file(folder));
+    let name = folder.file_name().ok_or_else(|| wrong("this is no name of a folder"))?;
+    let beside = |ending: &str| {
+        let mut own = name.to_owned();
+        own.push(format!(".{}.{ending}", std::process::id()));
+        folder.with_file_name(own)
+    };
+    if folder.exists() {
+        let failed = |error| Error::io("read the folder", folder, error);
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if !own.iter().any(|own| name == *own) {
+                return Err(wrong("this folder is there and holds other things: name another, or remove it"));
+            }
+        }
+    }
+    let (whole, old) = (beside("partial"), beside("old"));
+    remove(&whole)?;
+    let failed = |error| Error::io("write the folder", folder, error);
+    let written = fs::create_dir_all(&whole).map_err(failed).and_then(|()| work(&whole)).and_then(|()| {
+        if folder.exists() {
+            fs::rename(folder, &old).map_err(failed)?;
+        }
+        fs::rename(&whole, folder).map_err(|error| {
+            // What was there gets its name back.
+            let _ = fs::rename(&old, folder);
+            failed(error)
+        })
+    });
+    if let Err(error) = written {
+        let _ = remove(&whole);
+        return Err(error);
+    }
+    sync(folder);
+    remove(&old)
 }
 
-/// Removes a folder, if it is there.
+/// Removes a folder, if it is there: at once from its place, then file by file.
 ///
 /// # Errors
 /// The operating system refuses.
 pub fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("remove the folder", folder, error))
+    let failed = |error| Error::io("remove the folder", folder, error);
+    let mut gone = folder.as_os_str().to_owned();
+    gone.push(".partial");
+    let gone = if folder.to_string_lossy().ends_with(".partial") {
+        folder.into()
+    } else {
+        Path::new(&gone).to_owned()
+    };
+    if gone != folder {
+        match fs::rename(folder, &gone) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(failed)?,
         }
+    }
+    match fs::remove_dir_all(&gone) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
         _ => Ok(()),
     }
-}
-
-/// Gives a folder that is whole its name; one that had it before is removed.
-///
-/// # Errors
-/// The operating system refuses.
-pub fn replace_folder(whole: &Path, folder: &Path) -> Result<()> {
-    sync(&whole.join("."));
-    let mut old = folder.as_os_str().to_owned();
-    old.push(".old");
-    let old = Path::new(&old);
-    let failed = |error| Error::io("rename the folder", folder, error);
-    if folder.exists() {
-        remove(old)?;
-        fs::rename(folder, old).map_err(failed)?;
-    }
-    fs::rename(whole, folder).map_err(failed)?;
-    sync(folder);
-    remove(old)
 }
 
 /// Sees the folder of `path` through to the disk. Not every system can; the file itself is there by then.

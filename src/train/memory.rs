@@ -130,7 +130,8 @@ pub fn plan(config: &SftConfig, facts: Option<&Facts>) -> Result<Memory> {
     };
     let example = config.max_length as u64;
     // One example goes through even if it is longer, and no more than a step's can lie together.
-    let tokens = (config.micro_batch_tokens as u64).max(example).min(example * config.batch() as u64);
+    let tokens =
+        (config.micro_batch_tokens as u64).max(example).min(example.saturating_mul(config.batch() as u64));
     let adapter: u64 = (0..sizes.layers as usize)
         .flat_map(|layer| MODULES.iter().map(move |one| (layer, one)))
         .filter(|(layer, (name, _))| config.lora.covers(*layer, name))

@@ -20,7 +20,7 @@ pub struct OptimConfig {
     pub learning_rate: f32,
     /// How it goes on from there.
     pub lr_scheduler_type: Schedule,
-    /// Share of all steps in which it rises from 0.
+    /// Share of all steps in which it rises from 0; `constant` does without.
     pub warmup_ratio: f64,
     /// Decay of the first moment.
     pub adam_beta1: f32,
@@ -53,8 +53,10 @@ impl Default for OptimConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// It stays.
+    /// It stays, from the first step on.
     Constant,
+    /// It rises, and stays.
+    ConstantWithWarmup,
     /// It falls to 0 in a line.
     Linear,
     /// It falls to 0 along half a cosine.
@@ -85,14 +87,15 @@ impl OptimConfig {
 
     /// The learning rate of step `number`, from 0, of `all`.
     pub fn learning_rate_at(&self, number: u64, all: u64) -> f32 {
-        let warmup = (self.warmup_ratio * all as f64).ceil();
+        let constant = self.lr_scheduler_type == Schedule::Constant;
+        let warmup = if constant { 0.0 } else { (self.warmup_ratio * all as f64).ceil() };
         let at = number as f64;
         let share = if at < warmup {
             at / warmup.max(1.0)
         } else {
             let rest = (all as f64 - at).max(0.0) / (all as f64 - warmup).max(1.0);
             match self.lr_scheduler_type {
-                Schedule::Constant => 1.0,
+                Schedule::Constant | Schedule::ConstantWithWarmup => 1.0,
                 Schedule::Linear => rest,
                 Schedule::Cosine => 0.5 * (1.0 + ((1.0 - rest) * std::f64::consts::PI).cos()),
             }
@@ -269,7 +272,10 @@ mod tests {
             warmup_ratio: 0.1,
             ..OptimConfig::default()
         };
-        for (kind, at_55) in [(Schedule::Constant, 1.0), (Schedule::Linear, 0.5), (Schedule::Cosine, 0.5)] {
+        assert_eq!(config(Schedule::Constant).learning_rate_at(0, 100), 1.0);
+        for (kind, at_55) in
+            [(Schedule::ConstantWithWarmup, 1.0), (Schedule::Linear, 0.5), (Schedule::Cosine, 0.5)]
+        {
             let at = |step| config(kind).learning_rate_at(step, 100);
             assert_eq!((at(0), at(5), at(10)), (0.0, 0.5, 1.0), "{kind:?}");
             assert!((at(55) - at_55).abs() < 1e-6, "{kind:?}");

@@ -94,7 +94,8 @@ fn numbers(source: &mut (impl Read + Seek), head: &Gguf, tensor: &Tensor) -> Res
 /// The disk is full, or the like.
 pub fn save(adapter: &Adapter, path: &Path, base: &str) -> Result<()> {
     let first = adapter.pairs.values().next();
-    let alpha = first.map_or(1.0, |pair| pair.scale * pair.rank as f32);
+    // To llama.cpp an alpha of 0 is none at all.
+    let alpha = first.map(|pair| pair.scale * pair.rank as f32).filter(|alpha| *alpha != 0.0).unwrap_or(1.0);
     let metadata: Vec<(String, Value)> = vec![
         ("general.type".into(), "adapter".into()),
         ("general.architecture".into(), adapter.architecture.as_str().into()),

@@ -113,14 +113,16 @@ pub fn export(base: &Path, to: &Path, what: &Export<'_>, mut watch: impl FnMut(u
     Ok(done)
 }
 
-/// Writes a model whose weights were trained, each stored as it was in `base`; whole or not at all.
+/// Writes a model whose weights were trained, each stored as it was in `base`, or as F16 where that has few bits, in which
+/// small changes would be lost; whole or not at all.
 ///
 /// # Errors
 /// As [`export`].
 pub fn write_model(base: &Path, to: &Path, model: &Model) -> Result<()> {
     let head = Gguf::open(base)?;
+    let kind = |tensor: &Tensor| if tensor.kind.block() > 1 { TensorType::F16 } else { tensor.kind };
     let plan: Vec<_> =
-        head.tensors.iter().map(|one| (one.name.clone(), one.shape.clone(), one.kind)).collect();
+        head.tensors.iter().map(|one| (one.name.clone(), one.shape.clone(), kind(one))).collect();
     let mut writer = Writer::create(to, &head.metadata, &plan)?;
     for tensor in &head.tensors {
         let trained = model.parameters().iter().find(|one| one.name == tensor.name);
@@ -128,7 +130,7 @@ pub fn write_model(base: &Path, to: &Path, model: &Model) -> Result<()> {
             Some(one) => one.value.flatten_all()?.to_vec1()?,
             None => model.weights().numbers(&tensor.name).unwrap_or_default(),
         };
-        writer.write(&pack(tensor.kind, &numbers, tensor.shape[0] as usize)?)?;
+        writer.write(&pack(kind(tensor), &numbers, tensor.shape[0] as usize)?)?;
     }
     writer.finish()
 }

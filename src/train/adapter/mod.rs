@@ -9,7 +9,7 @@ pub mod merge;
 pub mod peft;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::lora::{LoraConfig, MODULES};
 use super::model::shape::Shape;
@@ -231,13 +231,6 @@ pub(super) fn place_of(name: &str) -> Option<(usize, &'static str)> {
     // "03" is no layer's number.
     let number: usize = layer.parse().ok().filter(|number: &usize| number.to_string() == layer)?;
     MODULES.iter().find(|(_, gguf)| *gguf == module).map(|(_, gguf)| (number, *gguf))
-}
-
-/// The file beside `path` in which a file is written before it has its name.
-pub(super) fn partial(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
-use super::{Adapter, Half, Halves, MOST_SIZE, partial, place_of};
+use super::{Adapter, Half, Halves, MOST_SIZE, place_of};
 use crate::error::{Error, Place, Result};
 use crate::train::files;
 use crate::train::lora::{LoraConfig, MODULES};
@@ -156,6 +156,10 @@ pub fn parse_config(bytes: &[u8]) -> Result<LoraConfig> {
     if rank.fract() != 0.0 || !(1.0..=MOST_SIZE as f64).contains(&rank) {
         return Err(Error::data(format!("r is {rank}, and should be a whole number above 0")));
     }
+    let alpha = number("lora_alpha")?;
+    if !alpha.is_finite() || alpha == 0.0 {
+        return Err(Error::data(format!("lora_alpha is {alpha}, and such an adapter does nothing")));
+    }
     let target_modules = match object.get("target_modules") {
         Some(Value::String(one)) => vec![one.clone()],
         Some(Value::Array(list)) => list.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
@@ -163,7 +167,7 @@ pub fn parse_config(bytes: &[u8]) -> Result<LoraConfig> {
     };
     Ok(LoraConfig {
         r: rank as usize,
-        lora_alpha: number("lora_alpha")? as f32,
+        lora_alpha: alpha as f32,
         use_rslora: object.get("use_rslora").and_then(Value::as_bool).unwrap_or(false),
         lora_dropout: object.get("lora_dropout").and_then(Value::as_f64).unwrap_or(0.0) as f32,
         target_modules,
@@ -222,11 +226,9 @@ fn numbers(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>> {
 }
 
 /// `adapter_config.json` of an adapter.
-pub fn config_of(adapter: &Adapter, base: &str) -> Value {
+pub fn config_of(adapter: &Adapter, shape: &Shape, base: &str) -> Value {
     let config = &adapter.config;
-    let layers = adapter.layers();
-    let whole = adapter.modules().len() * layers.len() == adapter.pairs.len()
-        && layers.iter().copied().eq(0..layers.len());
+    let whole = adapter.modules().len() * shape.layers == adapter.pairs.len();
     // Names that every layer has, or else each matrix by its own, which `peft` takes as the end of a name.
     let targets: Vec<String> = if whole {
         adapter.modules().into_iter().map(str::to_owned).collect()
@@ -236,6 +238,15 @@ pub fn config_of(adapter: &Adapter, base: &str) -> Value {
         };
         adapter.pairs.keys().filter_map(own).collect()
     };
+    let ranks: serde_json::Map<String, Value> = adapter
+        .pairs
+        .iter()
+        .filter(|(_, pair)| pair.rank != config.r)
+        .filter_map(|(name, pair)| {
+            let (layer, module) = place_of(name)?;
+            Some((name_there(layer, module).replacen("model.", "", 1), pair.rank.into()))
+        })
+        .collect();
     json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -250,7 +261,7 @@ pub fn config_of(adapter: &Adapter, base: &str) -> Value {
         "inference_mode": true,
         "init_lora_weights": true,
         "modules_to_save": null,
-        "rank_pattern": {},
+        "rank_pattern": ranks,
         "alpha_pattern": {},
         "target_modules": targets,
     })
@@ -264,10 +275,15 @@ pub fn bytes_of(adapter: &Adapter, shape: &Shape) -> Result<Vec<u8>> {
     let mut tensors: Vec<(String, [usize; 2], Vec<u8>)> = Vec::new();
     for (name, pair) in &adapter.pairs {
         let Some((layer, module)) = place_of(name) else { continue };
-        let b = match heads_in_other_order(shape, module) {
+        let mut b = match heads_in_other_order(shape, module) {
             Some(heads) => reorder(&pair.b, pair.rank, heads, false),
             None => pair.b.clone(),
         };
+        // peft multiplies by what alpha and the rank make; B takes the difference, if there is one.
+        let theirs = LoraConfig { r: pair.rank, ..adapter.config.clone() }.scale();
+        if (pair.scale / theirs - 1.0).abs() > 1e-6 {
+            b.iter_mut().for_each(|x| *x *= pair.scale / theirs);
+        }
         let there = format!("{PREFIX}{}", name_there(layer, module));
         let bytes = |numbers: &[f32]| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
         tensors.push((format!("{there}.lora_A.weight"), [pair.rank, pair.columns], bytes(&pair.a)));
@@ -284,15 +300,12 @@ pub fn bytes_of(adapter: &Adapter, shape: &Shape) -> Result<Vec<u8>> {
     safetensors::serialize(views, Some(about)).map_err(failed)
 }
 
-/// Writes a folder: whole or, if it was not there before, not at all.
+/// Writes a folder, whole or not at all; one that is there is replaced only if it holds an adapter and nothing else.
 ///
 /// # Errors
-/// The disk is full, or the like.
+/// The folder holds other things, the disk is full, or the like.
 pub fn save(adapter: &Adapter, folder: &Path, shape: &Shape, base: &str) -> Result<()> {
-    let temporary = partial(folder);
-    files::make_empty(&temporary)?;
-    write_into(adapter, &temporary, shape, base)?;
-    files::replace_folder(&temporary, folder)
+    files::write_folder(folder, &[MODEL, CONFIG], |folder| write_into(adapter, folder, shape, base))
 }
 
 /// Writes the two files into a folder that is there.
@@ -301,7 +314,7 @@ pub fn save(adapter: &Adapter, folder: &Path, shape: &Shape, base: &str) -> Resu
 /// As [`save`].
 pub fn write_into(adapter: &Adapter, folder: &Path, shape: &Shape, base: &str) -> Result<()> {
     files::write(&folder.join(MODEL), &bytes_of(adapter, shape)?)?;
-    let config = format!("{:#}\n", config_of(adapter, base));
+    let config = format!("{:#}\n", config_of(adapter, shape, base));
     files::write(&folder.join(CONFIG), config.as_bytes())
 }
 
@@ -362,6 +375,7 @@ mod tests {
             (json!({"r": 1.5}), "r is 1.5"),
             (json!({"r": "8"}), "r is missing"),
             (json!({"lora_alpha": null}), "lora_alpha"),
+            (json!({"lora_alpha": 0}), "lora_alpha is 0"),
         ] {
             let error = parse(change).expect_err("refused").to_string();
             assert!(error.contains(expected), "{error}");

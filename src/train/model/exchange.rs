@@ -47,7 +47,8 @@ impl Model {
                     "the adapter has no {name:?}, which target_modules covers"
                 )));
             };
-            if (theirs.rank, theirs.scale) != (pair.rank, pair.scale) {
+            // A scale that went through a file of llama.cpp comes back rounded.
+            if theirs.rank != pair.rank || (theirs.scale / pair.scale - 1.0).abs() > 1e-5 {
                 return Err(Error::config(format!(
                     "{name:?} has rank {} and scale {} in the adapter, and r and lora_alpha make {} and {}",
                     theirs.rank, theirs.scale, pair.rank, pair.scale

@@ -215,6 +215,7 @@ impl Model {
         temperature: f32,
     ) -> Result<Vec<Token>> {
         self.check(texts, targets)?;
+        Buffer::next_step();
         let passed = self.forward(texts, None, false)?;
         let (tape, _, last) = self.last_norm(&passed, targets, &mut Vec::new())?;
         let tokens: Vec<u32> = targets.iter().map(|target| target.token).collect();

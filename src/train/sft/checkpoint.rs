@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+use super::Sums;
 use crate::error::{Error, Place, Result};
-use crate::train::adapter::{partial, peft};
+use crate::train::adapter::peft;
 use crate::train::files::{self, Vector};
 use crate::train::model::{Model, Parameter};
 use crate::train::ops::Value;
@@ -41,6 +42,8 @@ pub struct State {
     pub since_best: u32,
     /// Whether the run ended early.
     pub stopped: bool,
+    /// What the next line of the metrics has summed up so far.
+    pub since: Sums,
     /// Bytes of the metrics.
     pub metrics: u64,
     /// A hash of the model file.
@@ -65,8 +68,11 @@ pub fn all(run: &Path) -> Result<Vec<u64>> {
     let mut steps = Vec::new();
     for entry in std::fs::read_dir(run).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        let step: Option<u64> = name.to_str().and_then(|name| name.strip_prefix("checkpoint-")?.parse().ok());
-        steps.extend(step);
+        let step = |name: &str| {
+            let text = name.strip_prefix("checkpoint-")?;
+            text.parse().ok().filter(|step: &u64| step.to_string() == text)
+        };
+        steps.extend(name.to_str().and_then(step));
     }
     steps.sort_unstable();
     Ok(steps)
@@ -77,12 +83,10 @@ pub fn all(run: &Path) -> Result<Vec<u64>> {
 /// # Errors
 /// The disk is full, or the like; then there is no checkpoint of this step, and the others are as they were.
 pub fn save(run: &Path, model: &Model, optimizer: &AdamW, state: &State, base: &str) -> Result<()> {
-    let whole = folder(run, state.step);
-    let temporary = partial(&whole);
-    files::make_empty(&temporary)?;
-    let written = || -> Result<()> {
+    let files = [peft::MODEL, peft::CONFIG, PARAMETERS, MOMENTS, STATE];
+    files::write_folder(&folder(run, state.step), &files, |temporary| {
         match model.adapter()? {
-            Some(adapter) => peft::write_into(&adapter, &temporary, &model.weights().shape, base)?,
+            Some(adapter) => peft::write_into(&adapter, temporary, &model.weights().shape, base)?,
             None => {
                 let values = model.parameters().iter().map(|one| {
                     let value = Value::from(one.value.clone());
@@ -103,12 +107,24 @@ pub fn save(run: &Path, model: &Model, optimizer: &AdamW, state: &State, base: &
         let state = State { version: VERSION, ..state.clone() };
         let text = serde_json::to_string_pretty(&state).map_err(|error| Error::engine(error.to_string()))?;
         files::write(&temporary.join(STATE), text.as_bytes())
-    };
-    if let Err(error) = written() {
-        let _ = files::remove(&temporary);
-        return Err(error);
+    })
+}
+
+/// Removes what a run that was killed left half-written or half-removed.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn sweep(run: &Path) -> Result<()> {
+    let failed = |error| Error::io("read the folder", run, error);
+    for entry in std::fs::read_dir(run).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let ours = name.starts_with("checkpoint-") || name.starts_with("adapter.");
+        if ours && (name.ends_with(".partial") || name.ends_with(".old")) && path.is_dir() {
+            files::remove(&path)?;
+        }
     }
-    files::replace_folder(&temporary, &whole)
+    Ok(())
 }
 
 /// What a checkpoint says, without its tensors.
@@ -167,7 +183,8 @@ pub fn load_model(run: &Path, step: u64, model: &mut Model) -> Result<()> {
     read(&own.join(PARAMETERS), |file| {
         for Parameter { name, value, .. } in model.parameters_mut() {
             let numbers = numbers(file, name, value.elem_count())?;
-            *value = candle_core::Tensor::from_vec(numbers, value.shape(), value.device())?;
+            let new = candle_core::Tensor::from_vec(numbers, value.shape(), value.device())?;
+            *value = new.to_dtype(value.dtype())?;
         }
         Ok(())
     })

@@ -217,15 +217,23 @@ impl SftConfig {
         if !self.num_train_epochs.is_finite() || self.num_train_epochs <= 0.0 {
             return wrong(format!("num_train_epochs = {}: above 0", self.num_train_epochs));
         }
-        for (name, value) in [
-            ("max_length", self.max_length),
-            ("per_device_train_batch_size", self.per_device_train_batch_size),
-            ("gradient_accumulation_steps", self.gradient_accumulation_steps),
-            ("micro_batch_tokens", self.micro_batch_tokens),
-            ("logging_steps", self.logging_steps as usize),
+        for (name, value, most) in [
+            ("max_length", self.max_length, 1 << 24),
+            ("per_device_train_batch_size", self.per_device_train_batch_size, 1 << 20),
+            ("gradient_accumulation_steps", self.gradient_accumulation_steps, 1 << 20),
+            ("micro_batch_tokens", self.micro_batch_tokens, 1 << 24),
+            ("logging_steps", usize::try_from(self.logging_steps).unwrap_or(usize::MAX), 1 << 40),
+            ("random.vocabulary", self.random.vocabulary, 1 << 24),
+            ("random.embedding", self.random.embedding, 1 << 20),
+            ("random.layers", self.random.layers, 1 << 10),
+            ("random.heads", self.random.heads, 1 << 10),
+            ("random.kv_heads", self.random.kv_heads, 1 << 10),
+            ("random.head_size", self.random.head_size, 1 << 10),
+            ("random.feed_forward", self.random.feed_forward, 1 << 20),
+            ("random.context", self.random.context, 1 << 24),
         ] {
-            if value == 0 || value > 1 << 30 {
-                return wrong(format!("{name} = {value}: from 1 to {}", 1 << 30));
+            if value == 0 || value > most {
+                return wrong(format!("{name} = {value}: from 1 to {most}"));
             }
         }
         if self.full && self.adapter.is_some() {
@@ -240,8 +248,8 @@ impl SftConfig {
         self.per_device_train_batch_size * self.gradient_accumulation_steps
     }
 
-    /// What shapes the numbers of a run: a checkpoint goes on only where it is the same. How long to train (which changes
-    /// the rest of the learning rate's curve), how often to look and on how many threads may change.
+    /// What shapes the numbers of a run: a checkpoint goes on only where it is the same. How long and how fast to train (which
+    /// changes the rest of the learning rate's curve), how often to look and on how many threads may change.
     pub fn identity(&self) -> String {
         let same = SftConfig {
             output_dir: PathBuf::new(),
@@ -250,6 +258,7 @@ impl SftConfig {
             validation: Vec::new(),
             num_train_epochs: 1.0,
             max_steps: 0,
+            optim: OptimConfig { learning_rate: 1.0, ..self.optim.clone() },
             logging_steps: 1,
             eval_steps: 0,
             save_steps: 0,

@@ -58,7 +58,7 @@ pub struct Data {
     pub too_long: u64,
     /// Tokens of the shortest example that is too long.
     shortest: usize,
-    /// A hash of all tokens in their order.
+    /// A hash of all tokens in their order, and of which are learnt.
     pub fingerprint: String,
     file: Mutex<File>,
     path: PathBuf,
@@ -294,7 +294,9 @@ impl Writer<'_> {
         let draw = || {
             Seed(self.config.seed).stream("validation", xxhash_rust::xxh3::xxh3_64(id.as_bytes())).next_f64()
         };
-        if validation || split && draw() < self.config.validation_split {
+        let evaluated = validation || split && draw() < self.config.validation_split;
+        self.hash.update(&[u8::from(evaluated)]);
+        if evaluated {
             self.data.validation.push(place);
         } else {
             self.data.train.push(place);

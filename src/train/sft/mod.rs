@@ -20,6 +20,8 @@ use super::cpu::head::{Slope, Token};
 use super::files;
 use super::model::{Gradients, Model, Target, Texts, Trained, Weights};
 use super::optim::AdamW;
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Place as FilePlace, Result};
 use crate::metrics::{Entry, Log};
 use crate::seed::Seed;
@@ -86,8 +88,8 @@ pub struct Outcome {
 }
 
 /// Sums over tokens.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
     tokens: u64,
     loss: f64,
     entropy: f64,
@@ -168,6 +170,15 @@ impl<'a> Run<'a> {
         let folder = &config.output_dir;
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
         let lock = lock(folder)?;
+        checkpoint::sweep(folder)?;
+        for name in ["model.gguf", "adapter", "adapter.gguf"] {
+            let own = folder.join(name).canonicalize().ok();
+            let given = [Some(base), config.adapter.as_deref()].into_iter().flatten();
+            if own.is_some() && given.into_iter().any(|path| path.canonicalize().ok() == own) {
+                return Err(Error::config(format!("the run begins with a file that it would overwrite in the end, {name}: take another output_dir"))
+                    .at(FilePlace::file(folder)));
+            }
+        }
         let data = Data::read(config, tokenizer, |read, all| watch(Event::Reading(read, all)))?;
         let weights = Weights::load(base)?;
         if weights.shape.vocabulary < tokenizer.size() {
@@ -177,6 +188,11 @@ impl<'a> Run<'a> {
                 tokenizer.size()
             ))
             .at(FilePlace::file(base)));
+        }
+        if config.early_stopping_patience > 0 && data.validation.is_empty() {
+            return Err(Error::config(
+                "early_stopping_patience needs examples to evaluate on: validation, or validation_split",
+            ));
         }
         let all: usize = weights.names().map(|(_, sizes)| sizes.iter().product::<usize>()).sum();
         let trained = if config.full { Trained::All } else { Trained::Lora(config.lora.clone()) };
@@ -194,8 +210,11 @@ impl<'a> Run<'a> {
             config: config.identity(),
             ..State::default()
         };
-        let state = resume(folder, &own, &mut model, &mut optimizer)?.unwrap_or(own);
-        let log = Log::open(folder, state.metrics)?;
+        let mut state = resume(folder, &own, &mut model, &mut optimizer)?.unwrap_or(own);
+        // The patience may be another one now.
+        let patience = config.early_stopping_patience;
+        state.stopped = patience > 0 && state.since_best >= patience;
+        let log = Log::open(folder, state.metrics, state.step)?;
         let per_epoch = data.train.len().div_ceil(config.batch()) as u64;
         let steps = match config.max_steps {
             0 => (config.num_train_epochs * per_epoch as f64).ceil().max(1.0) as u64,
@@ -217,7 +236,6 @@ impl<'a> Run<'a> {
         let eval_steps = if self.config.eval_steps > 0 { self.config.eval_steps } else { per_epoch };
         let begin = Instant::now();
         let begun = self.state.num_tokens;
-        let mut since = Sums::default();
         let mut order: (u64, Vec<u32>) = (u64::MAX, Vec::new());
         while self.state.step < self.steps && !self.state.stopped {
             let (epoch, at) = (self.state.step / per_epoch, (self.state.step % per_epoch) as usize);
@@ -241,12 +259,12 @@ impl<'a> Run<'a> {
                 if self.state.skipped > self.config.max_skipped_steps {
                     return Err(Error::engine(format!(
                         "the gradients of {} steps were no numbers (NaN or infinity), the last of step {}: lower \
-                         learning_rate, or look at the data; the last checkpoint is still there",
+                         learning_rate and give the same command, which goes on from the last checkpoint",
                         self.state.skipped, self.state.step
                     )));
                 }
             }
-            since.add(sums);
+            self.state.since.add(sums);
             let rate = (self.state.num_tokens - begun) as f64 / begin.elapsed().as_secs_f64().max(1e-9);
             let loss = sums.loss / sums.tokens.max(1) as f64;
             let progress =
@@ -255,7 +273,7 @@ impl<'a> Run<'a> {
             let last = self.state.step == self.steps;
             if self.state.step.is_multiple_of(self.config.logging_steps) || last {
                 let mut entry = self.entry(per_epoch);
-                entry.values.extend(since.values(""));
+                entry.values.extend(self.state.since.values(""));
                 entry.values.extend(
                     [
                         ("grad_norm", f64::from(stepped.grad_norm)),
@@ -270,7 +288,7 @@ impl<'a> Run<'a> {
                 entry.values.retain(|_, value| value.is_finite());
                 self.log.add(&entry)?;
                 watch(Event::Metrics(&entry));
-                since = Sums::default();
+                self.state.since = Sums::default();
             }
             let evaluates = self.state.step.is_multiple_of(eval_steps) || last;
             if evaluates && !self.data.validation.is_empty() {
@@ -447,8 +465,11 @@ fn resume(folder: &Path, own: &State, model: &mut Model, optimizer: &mut AdamW) 
     if state.model != own.model {
         return Err(other("another model file"));
     }
-    if state.config != own.config {
-        return Err(other(&format!("other values of {}", differing(&state.config, &own.config))));
+    // Keys that came since then have their defaults.
+    let then = serde_json::from_str::<SftConfig>(&state.config).map(|config| config.identity());
+    let then = then.unwrap_or_else(|_| state.config.clone());
+    if then != own.config {
+        return Err(other(&format!("other values of {}", differing(&then, &own.config))));
     }
     if state.data != own.data {
         return Err(other("other training data"));
@@ -468,7 +489,7 @@ fn differing(one: &str, other: &str) -> String {
 }
 
 /// Takes the folder for this process.
-fn lock(folder: &Path) -> Result<std::fs::File> {
+pub(in crate::train) fn lock(folder: &Path) -> Result<std::fs::File> {
     let path = folder.join(".lock");
     let failed = |error| Error::io("lock the folder", &path, error);
     let file =

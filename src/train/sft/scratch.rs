@@ -11,11 +11,13 @@ use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer
 
 use super::config::SftConfig;
 use super::data;
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::gguf::random::{Architecture, Spec, Words, write_fresh};
 
 /// The file of the new model in a run's folder.
 const FILE: &str = "base.gguf";
+/// What it was made of, beside it.
+const MADE_OF: &str = "base.txt";
 /// Texts that the tokenizer is trained on; more teach it nothing new.
 const MOST_BYTES: usize = 64 << 20;
 
@@ -25,8 +27,29 @@ const MOST_BYTES: usize = 64 << 20;
 /// Sizes that do not go together, data that cannot be read, a full disk.
 pub fn model(config: &SftConfig) -> Result<PathBuf> {
     let path = config.output_dir.join(FILE);
+    std::fs::create_dir_all(&config.output_dir)
+        .map_err(|error| Error::io("create the folder", &config.output_dir, error))?;
+    let _lock = super::lock(&config.output_dir)?;
+    // What it is made of stands beside it.
+    let made_of = config.output_dir.join(MADE_OF);
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    data::texts(config, |text| {
+        hash.update(&(text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    })?;
+    let sizes = serde_json::to_string(&config.random).unwrap_or_default();
+    let wanted = format!("{sizes} seed {} texts {:032x}\n", config.seed, hash.digest128());
     if path.exists() {
-        return Ok(path);
+        if std::fs::read_to_string(&made_of).is_ok_and(|found| found == wanted) {
+            return Ok(path);
+        }
+        if !super::checkpoint::all(&config.output_dir)?.is_empty() {
+            return Err(Error::config(
+                "the model in this folder was made with other sizes, another seed or other data: take another output_dir, \
+                 or remove this one to begin again",
+            )
+            .at(Place::file(&path)));
+        }
     }
     let own = &config.random;
     let architecture =
@@ -47,10 +70,9 @@ pub fn model(config: &SftConfig) -> Result<PathBuf> {
         seed: config.seed,
         ..Spec::default()
     };
-    std::fs::create_dir_all(&config.output_dir)
-        .map_err(|error| Error::io("create the folder", &config.output_dir, error))?;
     let words = learn(config, architecture)?;
     write_fresh(&path, &spec, &words)?;
+    crate::train::files::write(&made_of, wanted.as_bytes())?;
     Ok(path)
 }
 
