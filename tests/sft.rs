@@ -343,3 +343,17 @@ fn a_run_is_planned() {
     room.run("plan run.toml --model base.gguf").ended(2);
     room.run("plan").ended(2);
 }
+
+/// The run files to start from are run files.
+#[test]
+fn recipes_are_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("recipes") {
+        let path = entry.expect("an entry").path();
+        let config: rlkd::train::sft::SftConfig = rlkd::config::load_toml(&path).expect("a run file");
+        config.check().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        count += 1;
+    }
+    assert!(count >= 3);
+}
