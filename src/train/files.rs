@@ -17,7 +17,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The same, piece by piece.
 ///
 /// # Errors
-/// As [`write`], and those of `work`.
+/// As [`write()`], and those of `work`.
 pub fn write_with(path: &Path, work: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
@@ -53,7 +53,7 @@ pub struct Vector {
 /// the numbers.
 ///
 /// # Errors
-/// As [`write`], and those of what gives the numbers.
+/// As [`write()`], and those of what gives the numbers.
 pub fn write_vectors(path: &Path, vectors: &[Vector]) -> Result<()> {
     let mut header = serde_json::Map::new();
     let mut from = 0;

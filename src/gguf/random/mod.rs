@@ -242,7 +242,7 @@ pub fn write(path: &Path, spec: &Spec) -> Result<()> {
 /// give the vocabulary's size, norms of 1 and biases of 0.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_fresh(path: &Path, spec: &Spec, words: &Words) -> Result<()> {
     let vocabulary = words.tokens.len() + vocabulary::special_tokens(spec.architecture);
     let spec = Spec { vocabulary, ..spec.clone() };
