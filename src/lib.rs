@@ -31,6 +31,7 @@
 
 // In the order of the design: a module uses only what stands above it.
 pub mod error;
+pub mod files;
 pub mod config;
 #[cfg(any(feature = "llama", feature = "train"))]
 mod math;

@@ -40,6 +40,13 @@ fn result(room: &Room, out: &str) -> (Vec<Vec<u8>>, Vec<Value>) {
     (files.to_vec(), entries.collect())
 }
 
+/// Compares, without printing every byte.
+#[track_caller]
+fn same(one: &(Vec<Vec<u8>>, Vec<Value>), other: &(Vec<Vec<u8>>, Vec<Value>)) {
+    assert_eq!(one.1, other.1);
+    assert!(one.0 == other.0, "the adapters differ");
+}
+
 #[test]
 fn a_run_learns_and_leaves_an_adapter() {
     let room = room("num_train_epochs = 4\n");
@@ -82,8 +89,8 @@ fn a_run_learns_and_leaves_an_adapter() {
     // Once more: nothing is left to do, and nothing changes.
     let before = result(&room, "out");
     let again = room.run("sft run.toml").ended(0);
-    assert!(again.err.contains("going on behind step"), "{}", again.err);
-    assert_eq!(result(&room, "out"), before);
+    assert!(again.err.contains("finished already: 20 steps are done"), "{}", again.err);
+    same(&result(&room, "out"), &before);
     // What it left is read by the tools.
     let info =
         room.run("adapter info out/adapter.gguf --model base.gguf --json").ended(0).records().remove(0);
@@ -128,13 +135,13 @@ fn a_run_that_is_killed_ends_with_the_same_bits() {
         }
     }
     assert!(kills >= 3, "it was over too soon");
-    assert_eq!(result(&room, "out"), expected);
+    same(&result(&room, "out"), &expected);
     let left: Vec<String> = std::fs::read_dir(room.path("out"))
         .expect("a folder")
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| name.ends_with(".partial") || name.ends_with(".old") || name == "tokens.bin")
+        .filter(|name| name.ends_with(".partial") || name.ends_with(".old") || name.ends_with(".removed"))
         .collect();
-    assert!(left.len() <= 1, "{left:?}");
+    assert_eq!(left, [""; 0], "the last run swept up");
 }
 
 fn last_checkpoint(out: &Path) -> u64 {
@@ -151,10 +158,10 @@ fn how_it_is_computed_does_not_change_what_is_learnt() {
     room.run("sft run.toml --threads 1").ended(0);
     let expected = result(&room, "out");
     room.run("sft run.toml --threads 3 --output-dir threads").ended(0);
-    assert_eq!(result(&room, "threads"), expected);
+    same(&result(&room, "threads"), &expected);
     write_run(&room, "num_train_epochs = 2\ngradient_checkpointing = false\n");
     room.run("sft run.toml --output-dir kept").ended(0);
-    assert_eq!(result(&room, "kept"), expected);
+    same(&result(&room, "kept"), &expected);
     let text = String::from_utf8(room.read("run.toml")).expect("UTF-8").replace("lora_dropout = 0.1", "");
     room.write("run.toml", &text);
     room.run("sft run.toml --output-dir one").ended(0);
@@ -194,9 +201,25 @@ fn runs_that_do_not_go_together_are_refused() {
     room.write("out/checkpoint-2/trainer_state.json", &state);
     let moments = room.read("out/checkpoint-2/optimizer.safetensors");
     room.write("out/checkpoint-2/optimizer.safetensors", &moments[..moments.len() - 3]);
-    room.run("sft run.toml -q").failed(&["optimizer.safetensors", "not a whole file"]);
+    room.run("sft run.toml -q").failed(&[
+        "optimizer.safetensors",
+        "not a whole file",
+        "without checkpoint-2, the run begins again",
+    ]);
     room.write("out/checkpoint-2/optimizer.safetensors", &moments);
     room.run("sft run.toml").ended(0);
+    // A backup of somebody's is not swept away with what kills left.
+    for folder in ["adapter.old", "adapter.123.partial", "checkpoint-1.removed"] {
+        std::fs::create_dir(room.path("out").join(folder)).expect("a folder");
+    }
+    room.run("sft run.toml").ended(0);
+    assert!(room.path("out/adapter.old").exists());
+    assert!(
+        !room.path("out/adapter.123.partial").exists() && !room.path("out/checkpoint-1.removed").exists()
+    );
+    // What would be replaced without a checkpoint to go on from is not.
+    std::fs::remove_dir_all(room.path("out/checkpoint-2")).expect("removed");
+    room.run("sft run.toml").failed(&["out/adapter", "no checkpoint"]);
 }
 
 #[test]
@@ -210,13 +233,14 @@ fn a_full_disk_loses_what_came_after_the_last_checkpoint() {
         .failed(&["optimizer.safetensors", "File too large"]);
     assert_eq!(last_checkpoint(&room.path("out")), 0, "no half checkpoint");
     room.run("sft run.toml").ended(0);
-    assert_eq!(result(&room, "out"), expected);
+    same(&result(&room, "out"), &expected);
 }
 
 #[test]
 fn wrong_run_files_are_named() {
     let room = room("");
     let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    room.write("none.jsonl", "\n{}\n");
     for (change, expected) in [
         ("lerning_rate = 1\n", vec!["run.toml:1", "unknown key `lerning_rate`"]),
         ("max_length = 0\n", vec!["run.toml", "max_length = 0"]),
@@ -226,6 +250,9 @@ fn wrong_run_files_are_named() {
         ("max_length = 20\n", vec!["nothing to learn from", "longer than max_length = 20"]),
         ("full = true\nadapter = \"x\"\n", vec!["adapter and full"]),
         ("adapter = \"nowhere\"\n", vec!["nowhere", "cannot"]),
+        ("threads = 1000\n", vec!["threads = 1000", "at most"]),
+        ("full = true\n", vec!["[lora] and full"]),
+        ("validation = [\"none.jsonl\"]\n", vec!["validation has nothing"]),
     ] {
         room.write("run.toml", format!("{change}{text}"));
         room.run("sft run.toml").failed(&expected);
@@ -236,7 +263,7 @@ fn wrong_run_files_are_named() {
     room.run("sft run.toml").failed(&["nothing to learn from", "data.jsonl:1", "not a labelled trace"]);
     room.write("data.jsonl", format!("{}{}", "no JSON\n", samples(20)));
     room.write("run.toml", format!("max_steps = 1\n{text}"));
-    let ran = room.run("sft run.toml").ended(0);
+    let ran = room.run("sft run.toml").ended(3);
     assert!(ran.err.contains("1 records cannot be read") && ran.err.contains("data.jsonl:1"), "{}", ran.err);
 }
 
@@ -267,7 +294,7 @@ fn a_gsrm_learns_to_write_steps() {
     room.run("models check out/model.gguf").ended(0);
     // The same from nothing: a model of random weights and a tokenizer that knows the words of the data.
     let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
-    let random = "[random]\nvocabulary = 700\nembedding = 64\nlayers = 2\nheads = 1\nkv_heads = 1\nfeed_forward = 96\n";
+    let random = "[random]\nvocabulary = 700\ncontext = 8192\nembedding = 64\nlayers = 2\nheads = 1\nkv_heads = 1\nfeed_forward = 96\n";
     let text = text.replace("model = \"base.gguf\"", "init = \"random\"").replace("\"out\"", "\"fresh\"");
     room.write("run.toml", format!("{text}{random}"));
     room.run("sft run.toml").ended(0);
@@ -291,7 +318,7 @@ fn a_run_does_not_change_its_mind_in_silence() {
     room.run("sft run.toml -q").ended(0);
     std::fs::remove_dir_all(room.path("out/checkpoint-4")).expect("removed");
     room.run("sft run.toml -q").ended(0);
-    assert_eq!(result(&room, "out"), result(&room, "whole"));
+    same(&result(&room, "out"), &result(&room, "whole"));
     // The same tokens, but other ones are evaluated on.
     room.write(
         "run.toml",
@@ -318,6 +345,60 @@ fn a_run_does_not_change_its_mind_in_silence() {
     room.write("run.toml", text.replace("max_steps = 4", "max_steps = 6").replace("1e-2", "1e-3"));
     let ran = room.run("sft run.toml").ended(0);
     assert!(ran.err.contains("going on behind step 4 of 6"), "{}", ran.err);
+}
+
+/// A run that is stopped by hand ends behind its step, with a checkpoint.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_stopped_goes_on() {
+    let room = room("num_train_epochs = 40\neval_steps = 1000\n");
+    room.run("sft run.toml -q --output-dir whole").ended(0);
+    for signal in ["INT", "TERM"] {
+        let before = last_checkpoint(&room.path("out"));
+        let mut command = room.command(&["sft", "run.toml"]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
+        let lines = || {
+            let bytes = std::fs::read(room.path("out/metrics.jsonl")).unwrap_or_default();
+            bytes.iter().filter(|byte| **byte == b'\n').count()
+        };
+        let (begun, from) = (Instant::now(), before as usize + 3);
+        while lines() < from {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not get on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let sent = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+        let output = child.wait_with_output().expect("ended");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        assert!(err.contains("the same command goes on"), "{err}");
+        assert!(last_checkpoint(&room.path("out")) > before, "{err}");
+    }
+    room.run("sft run.toml -q").ended(0);
+    same(&result(&room, "out"), &result(&room, "whole"));
+}
+
+/// Weights that are spoilt are no result, and no checkpoint.
+#[test]
+fn a_run_that_diverges_is_an_error() {
+    let room = room("max_steps = 8\nsave_steps = 1\nsave_total_limit = 9\n");
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    room.write("run.toml", text.replace("1e-2", "1e30"));
+    room.run("sft run.toml -q").failed(&["are no numbers", "no adapter is written", "lower learning_rate"]);
+    assert!(!room.path("out/adapter").exists());
+    // Nothing was saved behind the second of the steps that were passed over. Without the spoilt ones a slower run goes on.
+    let last = last_checkpoint(&room.path("out"));
+    assert!((1..=4).contains(&last), "{last}");
+    for step in 2..=last {
+        std::fs::remove_dir_all(room.path(&format!("out/checkpoint-{step}"))).expect("removed");
+    }
+    room.write("run.toml", &text);
+    let ran = room.run("sft run.toml").ended(0);
+    assert!(ran.err.contains("going on behind step 1 of 8"), "{}", ran.err);
+    // Nor does a merge write such numbers.
+    room.run("adapter merge out/adapter@1e38 --model base.gguf --type f32 -o m.gguf").failed(&["no number"]);
+    room.run("adapter merge out/adapter@nan --model base.gguf -o m.gguf").failed(&["no factor"]);
+    assert!(!room.path("m.gguf").exists());
 }
 
 /// The plan of a run, by part.

@@ -268,6 +268,16 @@ fn adapters_of_other_models_are_refused() {
     deep.pairs.values_mut().next().expect("a pair").b[4] = f32::NAN;
     let error = deep.check(&shape(&path)).expect_err("refused").to_string();
     assert!(error.contains("NaN"), "{error}");
+    // A folder says the architecture too, where the sizes do not tell.
+    let folder = room.path().join("same");
+    let mut twin = shape(&path);
+    adapter(&twin, config()).save(&folder, &twin, "base").expect("written");
+    twin.architecture = "qwen3".into();
+    let error = Adapter::load(&folder, &twin).expect_err("refused").to_string();
+    assert!(error.contains("\"qwen2\"") && error.contains("\"qwen3\""), "{error}");
+    let theirs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/training/llama-lora-adapter");
+    let error = Adapter::load(&theirs, &twin).expect_err("refused").to_string();
+    assert!(error.contains("\"llama\""), "{error}");
     // Another rank than the one that is trained.
     let mut model = Model::new(
         Weights::load(&path).expect("a model"),

@@ -114,7 +114,7 @@ fn write(name: &str, adapters: &[String], sign: f32, kind: Option<&str>, output:
     let kind = kind.map(kind_of).transpose()?;
     let mut loaded = Vec::new();
     for text in adapters {
-        let (path, factor) = factor_of(text);
+        let (path, factor) = factor_of(text)?;
         loaded.push((Adapter::load(Path::new(path), &shape)?, factor * sign));
     }
     let export =
@@ -163,10 +163,15 @@ fn kind_of(text: &str) -> Result<TensorType> {
 }
 
 /// An adapter and what it is multiplied by: `PATH` or `PATH@0.5`.
-fn factor_of(text: &str) -> (&str, f32) {
-    match text.rsplit_once('@').map(|(path, factor)| (path, factor.parse::<f32>())) {
-        Some((path, Ok(factor))) if factor.is_finite() => (path, factor),
-        _ => (text, 1.0),
+fn factor_of(text: &str) -> Result<(&str, f32)> {
+    let Some((path, factor)) = text.rsplit_once('@').filter(|_| !Path::new(text).exists()) else {
+        return Ok((text, 1.0));
+    };
+    match factor.parse::<f32>() {
+        Ok(factor) if factor.is_finite() => Ok((path, factor)),
+        _ => {
+            Err(Error::config(format!("{text}: no such adapter, and {factor:?} is no factor, such as @0.5")))
+        }
     }
 }
 
@@ -176,9 +181,12 @@ mod tests {
 
     #[test]
     fn factors_stand_behind_the_path() {
-        assert_eq!(factor_of("a/b.gguf"), ("a/b.gguf", 1.0));
-        assert_eq!(factor_of("a/b.gguf@0.5"), ("a/b.gguf", 0.5));
-        assert_eq!(factor_of("a@b/c"), ("a@b/c", 1.0));
-        assert_eq!(factor_of("a@-1"), ("a", -1.0));
+        let of = |text| factor_of(text).expect("a factor");
+        assert_eq!(of("a/b.gguf"), ("a/b.gguf", 1.0));
+        assert_eq!(of("a/b.gguf@0.5"), ("a/b.gguf", 0.5));
+        assert_eq!(of("a@-1"), ("a", -1.0));
+        for wrong in ["a@nan", "a@", "a@b/c", "a@1e99"] {
+            assert!(factor_of(wrong).expect_err(wrong).to_string().contains("no factor"));
+        }
     }
 }

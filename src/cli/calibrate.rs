@@ -1,7 +1,6 @@
 //! `rlkd calibrate`.
 
-use std::io::Write;
-
+use rlkd::files;
 #[cfg(feature = "llama")]
 use rlkd::grammar::Question;
 #[cfg(feature = "llama")]
@@ -17,7 +16,6 @@ use rlkd::{Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::args::CalibrateArgs;
-use super::report::write_whole;
 use super::{ALL_SCORED, Done, show};
 
 /// Fits the lexical judge and writes its model.
@@ -33,7 +31,7 @@ pub fn calibrate(args: &CalibrateArgs) -> Done {
     let used = args.pairs_used.map_or(String::new(), |count| format!(" --pairs-used {count}"));
     let model = fit(&pairs, &format!("rlkd calibrate {name}{used}"), &data)?;
     let text = serde_json::to_string_pretty(&model).map_err(|error| Error::engine(error.to_string()))?;
-    write_whole(&args.output, |out| writeln!(out, "{text}"))?;
+    files::write(&args.output, format!("{text}\n").as_bytes())?;
     told(&model.provenance, args)
 }
 
@@ -67,7 +65,7 @@ fn calibrate_model(args: &CalibrateArgs, pairs: &[LabelledPair]) -> Done {
     let held_out: Vec<bool> = pairs.iter().map(LabelledPair::is_held_out).collect();
     let scale = Scale::fit(&judge, &scores, &same, &held_out, provenance)?;
     let text = serde_json::to_string_pretty(&scale).map_err(|error| Error::engine(error.to_string()))?;
-    write_whole(&args.output, |out| writeln!(out, "{text}"))?;
+    files::write(&args.output, format!("{text}\n").as_bytes())?;
     told(&scale.provenance, args)
 }
 

@@ -60,7 +60,11 @@ fn training(run: &std::path::Path, available: Option<u64>, json: bool) -> Done {
     use rlkd::train::memory;
     use rlkd::train::sft::{Init, SftConfig};
 
-    let config: SftConfig = rlkd::config::load_toml(run)?;
+    let mut config: SftConfig = rlkd::config::load_toml(run)?;
+    // Nothing is written.
+    if config.output_dir.as_os_str().is_empty() {
+        config.output_dir = ".".into();
+    }
     config.check().map_err(|error| error.at_if_missing(Place::file(run)))?;
     let facts = match config.init {
         Init::Model => Some(check(&Shelf::from_env()?.locate(&config.model.parse()?)?)?),

@@ -1,11 +1,12 @@
 //! `rlkd report`.
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
 use rlkd::dataset::read_records;
 use rlkd::error::Place;
+use rlkd::files::write_with;
 use rlkd::report::html::{Builder, Options};
 use rlkd::run::{ErrorRecord, refuse_overwriting};
 use rlkd::score::Scored;
@@ -43,7 +44,9 @@ pub fn report(args: &ReportArgs) -> Done {
     }
     let name = args.scored.file_name().map(|name| name.to_string_lossy().into_owned());
     let title = args.title.clone().or(name).unwrap_or_else(|| "rlkd".into());
-    write_whole(&args.output, |out| builder.write_to(&title, out))?;
+    write_with(&args.output, |out| {
+        builder.write_to(&title, out).map_err(|error| Error::io("write", &args.output, error))
+    })?;
     show::print(format!("{}\n", args.output.display()).as_bytes())?;
     Ok(ALL_SCORED)
 }
@@ -60,30 +63,4 @@ pub fn scored_lines(path: &Path) -> Result<()> {
         return Err(Error::data(message).at(Place::file(path)));
     }
     Ok(())
-}
-
-/// Writes a file under a temporary name beside it, and renames it when it is whole.
-///
-/// # Errors
-/// The folder is missing, the disk is full: the file is as it was before.
-pub fn write_whole(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
-) -> Result<()> {
-    let failed = |error| Error::io("write", path, error);
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = PathBuf::from(temporary);
-    let done = File::create(&temporary).and_then(|file| {
-        let mut out = BufWriter::new(file);
-        write(&mut out)?;
-        out.flush()?;
-        out.get_ref().sync_all()?;
-        std::fs::rename(&temporary, path)
-    });
-    done.map_err(|error| {
-        // What is left of the attempt is of no use; that it may stay is no reason to hide the error.
-        let _ = std::fs::remove_file(&temporary);
-        failed(error)
-    })
 }

@@ -2,20 +2,22 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rlkd::Result;
 use rlkd::config::load_toml;
 use rlkd::error::Place;
+use rlkd::files;
 use rlkd::llama::model::Model;
 use rlkd::llama::settings::Settings;
 use rlkd::metrics;
 use rlkd::models::source::Shelf;
-use rlkd::train::files;
 use rlkd::train::sft::{Event, Init, Ready, SftConfig, run, scratch};
 
 use super::args::SftArgs;
-use super::{ALL_SCORED, Done, show};
+use super::{ALL_SCORED, Done, SOME_SKIPPED, show};
 
 /// Trains, or goes on.
 pub fn sft(args: &SftArgs) -> Done {
@@ -33,7 +35,17 @@ pub fn sft(args: &SftArgs) -> Done {
     };
     let tokenizer = Model::load_tokenizer(&model, &Settings::default())?;
     let mut watch = Watch::new(args.quiet, &config);
-    let outcome = run(&config, &model, &*tokenizer, &mut |event| watch.see(&event));
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    // The first Ctrl-C (or SIGTERM) ends the run behind its step, the second at once. A handler that cannot be set is no
+    // reason not to train.
+    let _ = ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        show::say("stopping behind this step; once more ends at once\n");
+    });
+    let outcome = run(&config, &model, &*tokenizer, &stop, &mut |event| watch.see(&event));
     watch.clear();
     let outcome = outcome?;
     write_page(&config.output_dir)?;
@@ -56,7 +68,7 @@ pub fn sft(args: &SftArgs) -> Done {
         lines += &format!("{}\n", file.display());
     }
     show::print(lines.as_bytes())?;
-    Ok(ALL_SCORED)
+    Ok(if outcome.bad == 0 { ALL_SCORED } else { SOME_SKIPPED })
 }
 
 /// Writes `run.html` from the metrics.
@@ -150,8 +162,13 @@ impl<'a> Watch<'a> {
                 self.say(&format!("  {reason}\n"));
             }
         }
+        if validation == 0 && (self.config.validation_split > 0.0) {
+            self.say("nothing is evaluated: validation_split of so few examples took none\n");
+        }
         let [steps, done] = ready.steps;
-        if done > 0 {
+        if done >= steps {
+            self.say(&format!("finished already: {done} steps are done, {steps} are asked for\n"));
+        } else if done > 0 {
             self.say(&format!("going on behind step {done} of {steps}\n"));
         }
         if let Some(bar) = &self.bar {

@@ -80,20 +80,3 @@ pub(super) fn convert(from: &Path, to: &Path, format: Format) -> Result<()> {
     };
     output.sync_all().map_err(write)
 }
-
-/// Makes a rename in the folder of `path` last.
-pub(super) fn sync_folder(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|e| Error::io("sync the folder", folder, e))?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
-}

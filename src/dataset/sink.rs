@@ -4,7 +4,7 @@
 //! `OUT.journal`: how many records were read, how long the partial file is, hashes of what was read
 //! and written, and the run's counters. Only a whole result gets the name `OUT`.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::convert::{Format, convert, sync_folder};
+use super::convert::{Format, convert};
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::files::{lock, sync_folder};
 
 /// How far a run has come: what a journal line says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -402,13 +403,9 @@ fn locked(path: &Path, out: &Path) -> Result<File> {
             };
             Error::io(&what, out, e)
         })?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let message = "another process is writing this output: wait for it, or name another file";
-                return Err(Error::new(ErrorKind::Io, message).at(Place::file(out)));
-            }
-            Err(TryLockError::Error(e)) => return Err(Error::io("lock the journal", path, e)),
+        if !lock(&file).map_err(|error| Error::io("lock the journal", path, error))? {
+            let message = "another process is writing this output: wait for it, or name another file";
+            return Err(Error::new(ErrorKind::Io, message).at(Place::file(out)));
         }
         // The process that held the lock removes the file when it is done: then this one has a file
         // that nobody else can find.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::value::{ARRAY, Array, Value};
 use super::{DEFAULT_ALIGNMENT, MAGIC, MOST_ALIGNMENT, Tensor, TensorType};
 use crate::error::{Error, Place, Result};
+use crate::files::sync_folder;
 
 /// The bytes of a file up to the tensors' data, padded; and the tensors with the offsets that they were given: one
 /// after the other, each at a multiple of the alignment (`general.alignment`, or 32).
@@ -204,9 +205,8 @@ impl Writer {
         }
         std::fs::rename(&self.partial, &self.path).map_err(failed)?;
         self.named = true;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         // Not every system can sync a folder; the file itself is on the disk by now.
-        let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+        let _ = sync_folder(&self.path);
         Ok(())
     }
 }

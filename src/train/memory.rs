@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::cpu::head::tokens_at_a_time;
 use super::lora::MODULES;
+use super::model::shape::sizes;
 use super::sft::{Init, SftConfig};
 use crate::error::{Error, Result};
 use crate::gguf::Facts;
@@ -63,28 +64,19 @@ impl Sizes {
             largest: size(own.vocabulary) * size(own.embedding),
             bytes: 0,
         };
-        let layer: u64 = MODULES.iter().map(|(_, module)| sizes.rows(module) * sizes.columns(module)).sum();
+        let layer: u64 = MODULES
+            .iter()
+            .map(|(_, module)| sizes.matrix(module))
+            .map(|(rows, columns)| rows * columns)
+            .sum();
         let ends = if own.tied { 1 } else { 2 };
         sizes.numbers = layer * sizes.layers + ends * sizes.largest;
         sizes.bytes = sizes.numbers * 4;
         sizes
     }
 
-    fn rows(&self, module: &str) -> u64 {
-        match module {
-            "attn_q" => self.queries,
-            "attn_k" | "attn_v" => self.keys,
-            "ffn_gate" | "ffn_up" => self.feed_forward,
-            _ => self.width,
-        }
-    }
-
-    fn columns(&self, module: &str) -> u64 {
-        match module {
-            "attn_output" => self.queries,
-            "ffn_down" => self.feed_forward,
-            _ => self.width,
-        }
+    fn matrix(&self, module: &str) -> (u64, u64) {
+        sizes(module, self.width, self.queries, self.keys, self.feed_forward)
     }
 }
 
@@ -135,7 +127,8 @@ pub fn plan(config: &SftConfig, facts: Option<&Facts>) -> Result<Memory> {
     let adapter: u64 = (0..sizes.layers as usize)
         .flat_map(|layer| MODULES.iter().map(move |one| (layer, one)))
         .filter(|(layer, (name, _))| config.lora.covers(*layer, name))
-        .map(|(_, (_, module))| (sizes.rows(module) + sizes.columns(module)) * config.lora.r as u64)
+        .map(|(_, (_, module))| sizes.matrix(module))
+        .map(|(rows, columns)| (rows + columns) * config.lora.r as u64)
         .sum();
     let trained = if config.full { sizes.numbers } else { adapter };
     let largest = if config.full { sizes.largest } else { sizes.feed_forward * config.lora.r as u64 };

@@ -5,7 +5,6 @@
 
 pub mod adapter;
 pub mod cpu;
-pub mod files;
 pub mod lora;
 pub mod memory;
 pub mod model;

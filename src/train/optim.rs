@@ -69,17 +69,22 @@ impl OptimConfig {
     /// # Errors
     /// Kind `Config`, naming the value.
     pub fn check(&self) -> Result<()> {
-        for (name, value, fits) in [
-            ("learning_rate", self.learning_rate, self.learning_rate > 0.0),
-            ("warmup_ratio", self.warmup_ratio as f32, (0.0..=1.0).contains(&self.warmup_ratio)),
-            ("adam_beta1", self.adam_beta1, (0.0..1.0).contains(&self.adam_beta1)),
-            ("adam_beta2", self.adam_beta2, (0.0..1.0).contains(&self.adam_beta2)),
-            ("adam_epsilon", self.adam_epsilon, self.adam_epsilon > 0.0),
-            ("weight_decay", self.weight_decay, self.weight_decay >= 0.0),
-            ("max_grad_norm", self.max_grad_norm, self.max_grad_norm >= 0.0),
+        for (name, value, fits, range) in [
+            ("learning_rate", self.learning_rate, self.learning_rate > 0.0, "above 0"),
+            (
+                "warmup_ratio",
+                self.warmup_ratio as f32,
+                (0.0..=1.0).contains(&self.warmup_ratio),
+                "from 0 to 1",
+            ),
+            ("adam_beta1", self.adam_beta1, (0.0..1.0).contains(&self.adam_beta1), "from 0 to below 1"),
+            ("adam_beta2", self.adam_beta2, (0.0..1.0).contains(&self.adam_beta2), "from 0 to below 1"),
+            ("adam_epsilon", self.adam_epsilon, self.adam_epsilon > 0.0, "above 0"),
+            ("weight_decay", self.weight_decay, self.weight_decay >= 0.0, "0 or above"),
+            ("max_grad_norm", self.max_grad_norm, self.max_grad_norm >= 0.0, "0 or above"),
         ] {
             if !fits || !value.is_finite() {
-                return Err(Error::config(format!("{name} = {value} makes no sense")));
+                return Err(Error::config(format!("{name} = {value}: a number {range}")));
             }
         }
         Ok(())

@@ -151,6 +151,15 @@ fn changed(tensor: &Tensor, bytes: &[u8], pairs: &[(&Pair, f32)], kind: TensorTy
         let a = Matrix::new(&pair.a, pair.rank, pair.columns);
         add_product_on_all(MatrixMut::new(&mut numbers, pair.rows, pair.columns), b, a, pair.scale * factor);
     }
+    // The scales of types of few bits are f16 as well.
+    let most = if matches!(kind, TensorType::F32 | TensorType::BF16) { f32::MAX } else { 65_504.0 };
+    if !numbers.iter().all(|x| x.abs() <= most) {
+        return Err(Error::data(format!(
+            "tensor {:?} would hold what is no number, or too large for {}: the adapter or its factor is spoilt",
+            tensor.name,
+            kind.name()
+        )));
+    }
     pack(kind, &numbers, tensor.shape[0] as usize)
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Adapter, Half, Halves, MOST_SIZE, place_of};
 use crate::error::{Error, Place, Result};
-use crate::train::files;
+use crate::files;
 use crate::train::lora::{LoraConfig, MODULES};
 use crate::train::model::shape::Shape;
 
@@ -20,6 +20,8 @@ use crate::train::model::shape::Shape;
 pub const MODEL: &str = "adapter_model.safetensors";
 /// The file of how it was trained.
 pub const CONFIG: &str = "adapter_config.json";
+/// The files of an adapter.
+pub const FILES: [&str; 2] = [MODEL, CONFIG];
 /// Larger configurations are none.
 const MOST_CONFIG: u64 = 1 << 20;
 /// What `peft` puts in front of a model's own names.
@@ -84,17 +86,32 @@ fn heads_in_other_order(shape: &Shape, gguf: &str) -> Option<usize> {
 /// A file is missing or damaged, or holds what is not known here; names the file.
 pub fn load(folder: &Path, shape: &Shape) -> Result<Adapter> {
     let config_path = folder.join(CONFIG);
-    let config = read_config(&config_path).map_err(|error| error.at_if_missing(Place::file(&config_path)))?;
+    let config =
+        read_config(&config_path, shape).map_err(|error| error.at_if_missing(Place::file(&config_path)))?;
     let path = folder.join(MODEL);
     read_model(&path, config, shape).map_err(|error| error.at_if_missing(Place::file(&path)))
 }
 
-fn read_config(path: &Path) -> Result<LoraConfig> {
+/// What `peft` says of the model's class, as our architecture: of `Qwen2ForCausalLM`, `qwen2`.
+fn class_of(bytes: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(bytes).ok()?;
+    let class = value["auto_mapping"]["base_model_class"].as_str()?;
+    Some(class.split("For").next().unwrap_or(class).to_ascii_lowercase())
+}
+
+fn read_config(path: &Path, shape: &Shape) -> Result<LoraConfig> {
     let failed = |error| Error::io("read the adapter's configuration", path, error);
     if std::fs::metadata(path).map_err(failed)?.len() > MOST_CONFIG {
         return Err(Error::data("an adapter's configuration is a small JSON file, and this one is large"));
     }
-    parse_config(&std::fs::read(path).map_err(failed)?)
+    let bytes = std::fs::read(path).map_err(failed)?;
+    if let Some(class) = class_of(&bytes).filter(|class| *class != shape.architecture) {
+        return Err(Error::data(format!(
+            "the adapter is for a model of architecture {class:?}, and this one is {:?}",
+            shape.architecture
+        )));
+    }
+    parse_config(&bytes)
 }
 
 /// Reads `adapter_config.json`.
@@ -247,7 +264,15 @@ pub fn config_of(adapter: &Adapter, shape: &Shape, base: &str) -> Value {
             Some((name_there(layer, module).replacen("model.", "", 1), pair.rank.into()))
         })
         .collect();
+    // peft writes the model's class where it is not told a task, and looks it up by these.
+    let class = match adapter.architecture.as_str() {
+        "qwen2" => "Qwen2ForCausalLM",
+        "qwen3" => "Qwen3ForCausalLM",
+        _ => "LlamaForCausalLM",
+    };
+    let library = format!("transformers.models.{0}.modeling_{0}", adapter.architecture);
     json!({
+        "auto_mapping": {"base_model_class": class, "parent_library": library},
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
@@ -305,7 +330,7 @@ pub fn bytes_of(adapter: &Adapter, shape: &Shape) -> Result<Vec<u8>> {
 /// # Errors
 /// The folder holds other things, the disk is full, or the like.
 pub fn save(adapter: &Adapter, folder: &Path, shape: &Shape, base: &str) -> Result<()> {
-    files::write_folder(folder, &[MODEL, CONFIG], |folder| write_into(adapter, folder, shape, base))
+    files::write_folder(folder, &FILES, |folder| write_into(adapter, folder, shape, base))
 }
 
 /// Writes the two files into a folder that is there.

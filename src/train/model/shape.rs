@@ -52,13 +52,7 @@ impl Shape {
     /// Rows and columns of a layer's matrix, by its name in the file, such as `attn_q`.
     pub fn sizes(&self, module: &str) -> (usize, usize) {
         let Heads { queries, keys, size } = self.heads;
-        match module {
-            "attn_q" => (queries * size, self.width),
-            "attn_k" | "attn_v" => (keys * size, self.width),
-            "attn_output" => (self.width, queries * size),
-            "ffn_gate" | "ffn_up" => (self.feed_forward, self.width),
-            _ => (self.width, self.feed_forward),
-        }
+        sizes(module, self.width, queries * size, keys * size, self.feed_forward)
     }
 
     /// The sizes of a model that passed the check. `factors` are the numbers of `rope_freqs.weight`, if there are any.
@@ -90,6 +84,24 @@ impl Shape {
             rope: rotation(file, name, layout, size, facts.context_length as f64, factors)?,
             architecture: name.into(),
         })
+    }
+}
+
+/// Rows and columns of a layer's matrix, from the numbers of a hidden state, of all heads of queries and of keys, and
+/// inside of a feed-forward block.
+pub(in crate::train) fn sizes<T: Copy>(
+    module: &str,
+    width: T,
+    queries: T,
+    keys: T,
+    feed_forward: T,
+) -> (T, T) {
+    match module {
+        "attn_q" => (queries, width),
+        "attn_k" | "attn_v" => (keys, width),
+        "attn_output" => (width, queries),
+        "ffn_gate" | "ffn_up" => (feed_forward, width),
+        _ => (width, feed_forward),
     }
 }
 

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Sums;
 use crate::error::{Error, Place, Result};
+use crate::files::{self, Vector};
 use crate::train::adapter::peft;
-use crate::train::files::{self, Vector};
 use crate::train::model::{Model, Parameter};
 use crate::train::ops::Value;
 use crate::train::optim::AdamW;
 
+/// The folder of the adapter that a run was for.
+pub const ADAPTER: &str = "adapter";
 const STATE: &str = "trainer_state.json";
 const MOMENTS: &str = "optimizer.safetensors";
 const PARAMETERS: &str = "parameters.safetensors";
@@ -36,6 +38,8 @@ pub struct State {
     pub num_tokens: u64,
     /// Steps that were passed over.
     pub skipped: u64,
+    /// Of those, the ones since the last step that was taken.
+    pub skipped_in_a_row: u64,
     /// Lowest evaluation loss, and the step after which it was found.
     pub best: Option<(f64, u64)>,
     /// Evaluations since then.
@@ -119,9 +123,11 @@ pub fn sweep(run: &Path) -> Result<()> {
     for entry in std::fs::read_dir(run).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let ours = name.starts_with("checkpoint-") || name.starts_with("adapter.");
-        if ours && (name.ends_with(".partial") || name.ends_with(".old")) && path.is_dir() {
-            files::remove(&path)?;
+        let of = name.split('.').next().unwrap_or_default();
+        let ours =
+            of == ADAPTER || of.strip_prefix("checkpoint-").is_some_and(|step| step.parse::<u64>().is_ok());
+        if ours && files::is_left_over(name, of) && path.is_dir() {
+            std::fs::remove_dir_all(&path).map_err(|error| Error::io("remove the folder", &path, error))?;
         }
     }
     Ok(())

@@ -9,6 +9,11 @@ use crate::grammar;
 use crate::train::lora::LoraConfig;
 use crate::train::optim::OptimConfig;
 
+/// More threads than any machine makes use of.
+const MOST_THREADS: usize = 256;
+/// Bytes, and room for special tokens.
+const LEAST_VOCABULARY: usize = 264;
+
 /// What is learnt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -126,15 +131,18 @@ pub struct SftConfig {
     pub logging_steps: u64,
     /// Steps between two evaluations; 0: at the end of each pass.
     pub eval_steps: u64,
-    /// Steps between two checkpoints; 0: at each evaluation.
+    /// Steps between two checkpoints; 0: at each evaluation, and as `save_minutes` says.
     pub save_steps: u64,
+    /// Minutes after which a checkpoint is written whatever the step; 0: never. No number depends on it.
+    pub save_minutes: u64,
     /// Checkpoints that are kept, beside the best.
     pub save_total_limit: usize,
     /// Evaluations without a lower loss after which it ends; 0: never.
     pub early_stopping_patience: u32,
     /// Give the adapter with the lowest evaluation loss in the end, and not the last.
     pub load_best_model_at_end: bool,
-    /// Steps whose gradients were no numbers, after which it ends. Such a step changes nothing.
+    /// Steps in a row whose gradients were no numbers, after which it ends. Such a step changes nothing, and no checkpoint
+    /// is written behind it.
     pub max_skipped_steps: u64,
     /// Where it is computed: `cpu`, `cuda`, `metal`, or `auto` for a GPU if there is one.
     pub device: String,
@@ -171,6 +179,7 @@ impl Default for SftConfig {
             logging_steps: 1,
             eval_steps: 0,
             save_steps: 0,
+            save_minutes: 10,
             save_total_limit: 2,
             early_stopping_patience: 0,
             load_best_model_at_end: true,
@@ -236,8 +245,32 @@ impl SftConfig {
                 return wrong(format!("{name} = {value}: from 1 to {most}"));
             }
         }
+        if self.threads > MOST_THREADS {
+            return wrong(format!(
+                "threads = {}: at most {MOST_THREADS}; 0 is one for each core",
+                self.threads
+            ));
+        }
+        if self.init == Init::Model && self.random != RandomConfig::default() {
+            return wrong("[random] has sizes of a new model, and init = \"random\" is not said".into());
+        }
+        if self.init == Init::Random && self.random.vocabulary < LEAST_VOCABULARY {
+            let vocabulary = self.random.vocabulary;
+            return wrong(format!(
+                "random.vocabulary = {vocabulary}: at least {LEAST_VOCABULARY}, for bytes and special tokens"
+            ));
+        }
+        if self.init == Init::Random && self.random.context < self.max_length {
+            return wrong(format!(
+                "random.context = {} is below max_length = {}: the model could not run what it learnt",
+                self.random.context, self.max_length
+            ));
+        }
         if self.full && self.adapter.is_some() {
             return wrong("adapter and full = true: either an adapter is trained, or all weights".into());
+        }
+        if self.full && self.lora != LoraConfig::default() {
+            return wrong("[lora] and full = true: either an adapter is trained, or all weights".into());
         }
         self.lora.check()?;
         self.optim.check()
@@ -262,6 +295,7 @@ impl SftConfig {
             logging_steps: 1,
             eval_steps: 0,
             save_steps: 0,
+            save_minutes: 0,
             save_total_limit: 0,
             early_stopping_patience: 0,
             load_best_model_at_end: true,

@@ -121,6 +121,12 @@ impl Data {
         let Writer { mut out, hash, mut data, .. } = writer;
         out.flush().map_err(failed)?;
         data.fingerprint = format!("{:032x}", hash.digest128());
+        if data.validation.is_empty() && !config.validation.is_empty() {
+            return Err(Error::data(format!(
+                "validation has nothing to evaluate on: {}",
+                data.bad.1.last().map_or("its files are empty, or all its examples too long", String::as_str)
+            )));
+        }
         if data.train.is_empty() {
             let why = match (&data.bad, data.too_long) {
                 ((0, _), 0) => "the files are empty, or validation_split took everything".into(),

@@ -9,20 +9,21 @@ pub mod data;
 pub mod scratch;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use checkpoint::State;
 pub use config::{Init, SftConfig, Task};
 use data::{Data, Place};
 
-use super::adapter::Adapter;
+use super::adapter::{Adapter, peft};
 use super::cpu::head::{Slope, Token};
-use super::files;
 use super::model::{Gradients, Model, Target, Texts, Trained, Weights};
 use super::optim::AdamW;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Place as FilePlace, Result};
+use crate::files;
 use crate::metrics::{Entry, Log};
 use crate::seed::Seed;
 use crate::tokens::Tokenizer;
@@ -83,6 +84,8 @@ pub struct Outcome {
     pub best: Option<(f64, u64)>,
     /// Steps whose gradients were no numbers.
     pub skipped: u64,
+    /// Records that could not be read.
+    pub bad: u64,
     /// What was written: an adapter for `peft`, one for llama.cpp; or a model.
     pub files: Vec<PathBuf>,
 }
@@ -130,20 +133,23 @@ impl Sums {
 /// Runs, or goes on with, what `config` describes. `model` is the file that `config.model` means, and `tokenizer` is of
 /// that file.
 ///
+/// When `stop` is set, it ends behind the step that is under way, with a checkpoint.
+///
 /// # Errors
 /// The configuration makes no sense, a file cannot be read or written, a checkpoint is of another run, a tensor gets no
-/// gradient, or too many steps had gradients that are no numbers.
+/// gradient, too many steps had gradients that are no numbers, or it was stopped.
 pub fn run(
     config: &SftConfig,
     model: &Path,
     tokenizer: &dyn Tokenizer,
+    stop: &AtomicBool,
     watch: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Outcome> {
     config.check()?;
     let pool =
         rayon::ThreadPoolBuilder::new().num_threads(config.threads).thread_name(|at| format!("train-{at}"));
     let pool = pool.build().map_err(|error| Error::engine(format!("no threads: {error}")))?;
-    pool.install(|| Run::start(config, model, tokenizer, watch)?.work(watch))
+    pool.install(|| Run::start(config, model, tokenizer, watch)?.work(stop, watch))
 }
 
 struct Run<'a> {
@@ -171,7 +177,18 @@ impl<'a> Run<'a> {
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
         let lock = lock(folder)?;
         checkpoint::sweep(folder)?;
-        for name in ["model.gguf", "adapter", "adapter.gguf"] {
+        let adapter = folder.join(checkpoint::ADAPTER);
+        if !config.full {
+            files::may_replace(&adapter, &peft::FILES)?;
+        }
+        if adapter.exists() && checkpoint::all(folder)?.is_empty() {
+            return Err(Error::config(
+                "an adapter is here and no checkpoint, so the run would begin again and replace it: take another \
+                 output_dir, or remove the adapter",
+            )
+            .at(FilePlace::file(adapter)));
+        }
+        for name in ["model.gguf", checkpoint::ADAPTER, "adapter.gguf"] {
             let own = folder.join(name).canonicalize().ok();
             let given = [Some(base), config.adapter.as_deref()].into_iter().flatten();
             if own.is_some() && given.into_iter().any(|path| path.canonicalize().ok() == own) {
@@ -231,11 +248,12 @@ impl<'a> Run<'a> {
         Ok(Run { config, base, model, optimizer, data, state, log, steps, _lock: lock })
     }
 
-    fn work(mut self, watch: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Outcome> {
+    fn work(mut self, stop: &AtomicBool, watch: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Outcome> {
         let per_epoch = self.data.train.len().div_ceil(self.config.batch()) as u64;
         let eval_steps = if self.config.eval_steps > 0 { self.config.eval_steps } else { per_epoch };
         let begin = Instant::now();
         let begun = self.state.num_tokens;
+        let mut saved = Instant::now();
         let mut order: (u64, Vec<u32>) = (u64::MAX, Vec::new());
         while self.state.step < self.steps && !self.state.stopped {
             let (epoch, at) = (self.state.step / per_epoch, (self.state.step % per_epoch) as usize);
@@ -254,15 +272,13 @@ impl<'a> Run<'a> {
             self.state.step += 1;
             if stepped.taken {
                 self.state.taken += 1;
+                self.state.skipped_in_a_row = 0;
             } else {
                 self.state.skipped += 1;
-                if self.state.skipped > self.config.max_skipped_steps {
-                    return Err(Error::engine(format!(
-                        "the gradients of {} steps were no numbers (NaN or infinity), the last of step {}: lower \
-                         learning_rate and give the same command, which goes on from the last checkpoint",
-                        self.state.skipped, self.state.step
-                    )));
-                }
+                self.state.skipped_in_a_row += 1;
+            }
+            if self.state.skipped_in_a_row > self.config.max_skipped_steps {
+                return Err(self.diverged());
             }
             self.state.since.add(sums);
             let rate = (self.state.num_tokens - begun) as f64 / begin.elapsed().as_secs_f64().max(1e-9);
@@ -291,21 +307,47 @@ impl<'a> Run<'a> {
                 self.state.since = Sums::default();
             }
             let evaluates = self.state.step.is_multiple_of(eval_steps) || last;
+            // One step may be passed over because of its examples; a second one, or an evaluation, says that it is the
+            // weights.
+            let mut sound = self.state.skipped_in_a_row < 2;
             if evaluates && !self.data.validation.is_empty() {
-                self.evaluate(per_epoch, watch)?;
+                sound &= self.evaluate(per_epoch, watch)?.is_finite();
             }
-            let saves = match self.config.save_steps {
+            let stopped = stop.load(Ordering::Relaxed);
+            let late =
+                self.config.save_minutes > 0 && saved.elapsed().as_secs() >= 60 * self.config.save_minutes;
+            let asked = match self.config.save_steps {
                 0 => evaluates,
                 steps => self.state.step.is_multiple_of(steps) || last,
             };
             // The best is kept, so it has to be there.
             let is_best = self.state.best.is_some_and(|(_, step)| step == self.state.step);
-            if saves || is_best || self.state.stopped {
+            if sound && (asked || is_best || late || stopped || self.state.stopped) {
                 self.save()?;
+                saved = Instant::now();
                 watch(Event::Saved(&checkpoint::folder(&self.config.output_dir, self.state.step)));
+            }
+            if last && !sound {
+                return Err(self.diverged());
+            }
+            if stopped && !last {
+                return Err(Error::engine(format!(
+                    "stopped behind step {} of {}: the same command goes on",
+                    self.state.step, self.steps
+                )));
             }
         }
         self.finish()
+    }
+
+    /// What is said of weights or gradients that are no numbers any more.
+    fn diverged(&self) -> Error {
+        Error::engine(format!(
+            "gradients or losses are no numbers (NaN or infinity), the last of step {}, and no adapter is written: lower \
+             learning_rate and give the same command, which goes on from the last checkpoint; if that is spoilt too, \
+             remove it, and the run goes on from the one before",
+            self.state.step
+        ))
     }
 
     fn entry(&self, per_epoch: u64) -> Entry {
@@ -355,7 +397,8 @@ impl<'a> Run<'a> {
         Ok((Texts::pack(all.iter().map(Vec::as_slice)), targets))
     }
 
-    fn evaluate(&mut self, per_epoch: u64, watch: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<()> {
+    /// Evaluates, and returns the loss.
+    fn evaluate(&mut self, per_epoch: u64, watch: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<f64> {
         let begin = Instant::now();
         let mut sums = Sums::default();
         let places = self.data.validation.clone();
@@ -383,7 +426,7 @@ impl<'a> Run<'a> {
             let patience = self.config.early_stopping_patience;
             self.state.stopped = patience > 0 && self.state.since_best >= patience;
         }
-        Ok(())
+        Ok(loss)
     }
 
     /// Writes a checkpoint, then removes those that are too many.
@@ -412,7 +455,7 @@ impl<'a> Run<'a> {
         let shape = &self.model.weights().shape;
         let files = match self.model.adapter()? {
             Some(adapter) => {
-                let files = vec![folder.join("adapter"), folder.join("adapter.gguf")];
+                let files = vec![folder.join(checkpoint::ADAPTER), folder.join("adapter.gguf")];
                 for file in &files {
                     adapter.save(file, shape, &self.config.model)?;
                 }
@@ -429,6 +472,7 @@ impl<'a> Run<'a> {
             stopped_early: self.state.stopped && self.state.step < self.steps,
             best: self.state.best,
             skipped: self.state.skipped,
+            bad: self.data.bad.0,
             files,
         })
     }
@@ -454,7 +498,18 @@ fn parts(places: &[Place], tokens: usize) -> Vec<&[Place]> {
 /// Goes on from the last checkpoint, if there is one.
 fn resume(folder: &Path, own: &State, model: &mut Model, optimizer: &mut AdamW) -> Result<Option<State>> {
     let Some(&step) = checkpoint::all(folder)?.last() else { return Ok(None) };
-    let state = checkpoint::state(folder, step)?;
+    // A damaged one is no reason to begin again in silence.
+    let advice = |error: Error| {
+        let known = checkpoint::all(folder).unwrap_or_default();
+        let before = known.iter().rev().nth(1);
+        let instead = before
+            .map_or("the run begins again".into(), |step| format!("the run goes on from checkpoint-{step}"));
+        let message = format!("{}; without checkpoint-{step}, {instead}", error.message());
+        let place =
+            error.place().cloned().unwrap_or_else(|| FilePlace::file(checkpoint::folder(folder, step)));
+        Error::new(error.kind(), message).at(place)
+    };
+    let state = checkpoint::state(folder, step).map_err(advice)?;
     let place = checkpoint::folder(folder, step);
     let other = |what: &str| {
         Error::config(format!(
@@ -474,7 +529,7 @@ fn resume(folder: &Path, own: &State, model: &mut Model, optimizer: &mut AdamW) 
     if state.data != own.data {
         return Err(other("other training data"));
     }
-    checkpoint::load(folder, step, model, optimizer)?;
+    checkpoint::load(folder, step, model, optimizer).map_err(advice)?;
     optimizer.steps = state.taken;
     Ok(Some(state))
 }
@@ -494,12 +549,9 @@ pub(in crate::train) fn lock(folder: &Path) -> Result<std::fs::File> {
     let failed = |error| Error::io("lock the folder", &path, error);
     let file =
         std::fs::File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            Err(Error::config("another run writes into this folder: wait for it, or take another output_dir")
-                .at(FilePlace::file(folder)))
-        }
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    if files::lock(&file).map_err(failed)? {
+        return Ok(file);
     }
+    let message = "another run writes into this folder: wait for it, or take another output_dir";
+    Err(Error::config(message).at(FilePlace::file(folder)))
 }

@@ -72,7 +72,7 @@ pub fn model(config: &SftConfig) -> Result<PathBuf> {
     };
     let words = learn(config, architecture)?;
     write_fresh(&path, &spec, &words)?;
-    crate::train::files::write(&made_of, wanted.as_bytes())?;
+    crate::files::write(&made_of, wanted.as_bytes())?;
     Ok(path)
 }
 
