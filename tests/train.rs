@@ -262,14 +262,30 @@ fn adapters_of_peft_are_read() {
     }
 }
 
+/// The log-probabilities of every token behind a prompt, in llama.cpp and here.
+#[cfg(feature = "llama")]
+fn next_tokens(path: &Path, prompt: &[u32]) -> (Vec<f32>, Vec<f32>) {
+    use rlkd::llama::engine::{Cancel, Engine};
+    use rlkd::llama::settings::Settings;
+
+    let settings = Settings { context: 256, parallel: 1, threads: 1, ..Settings::default() };
+    let llama = rlkd::llama::model::Model::load(path, &settings).expect("a model");
+    let all: Vec<u32> = (0..llama.vocabulary_size() as u32).collect();
+    let engine = Engine::start(llama).expect("it starts");
+    let theirs =
+        engine.compare(vec![(prompt.to_vec(), 0)], &all, &Cancel::default()).remove(0).expect("worked");
+    let weights = Weights::load(path).expect("a model");
+    let mut model = Model::new(weights, Trained::Lora(LoraConfig::default()), Seed(0)).expect("a model");
+    let targets: Vec<Target> = all.iter().map(|&token| Target { row: prompt.len() - 1, token }).collect();
+    let found = model.log_probabilities(&Texts::pack([prompt]), &targets, 1.0).expect("log-probabilities");
+    (theirs, found.into_iter().map(|token| token.logprob as f32).collect())
+}
+
 /// The trainer reads the same model as llama.cpp: log-probabilities of every token after a prompt are equal, with
 /// matrices of floats; with quantized ones llama.cpp rounds what they are multiplied with to eight bits as well.
 #[cfg(feature = "llama")]
 #[test]
 fn the_model_that_is_trained_is_the_one_that_llama_cpp_runs() {
-    use rlkd::llama::engine::{Cancel, Engine};
-    use rlkd::llama::settings::Settings;
-
     let folder = tempfile::tempdir().expect("a folder");
     let prompt: Vec<u32> = (0..40u32).map(|at| (17 * at * at + 5 * at + 3) % 600).collect();
     for spec in golden().into_iter().filter(|made| made.name.ends_with("lora")).map(|made| made.spec) {
@@ -284,32 +300,96 @@ fn the_model_that_is_trained_is_the_one_that_llama_cpp_runs() {
             let spec =
                 Spec { weights, embedding: 256, heads: 4, head_size: 64, feed_forward: 512, ..spec.clone() };
             let path = file(folder.path(), &spec);
-            let settings = Settings { context: 256, parallel: 1, threads: 1, ..Settings::default() };
-            let llama = rlkd::llama::model::Model::load(&path, &settings).expect("a model");
-            let engine = Engine::start(llama).expect("it starts");
-            let all: Vec<u32> = (0..spec.vocabulary as u32).collect();
-            let theirs = engine
-                .compare(vec![(prompt.clone(), 0)], &all, &Cancel::default())
-                .remove(0)
-                .expect("worked");
-
-            let mut model = Model::new(
-                Weights::load(&path).expect("a model"),
-                Trained::Lora(LoraConfig::default()),
-                Seed(0),
-            )
-            .expect("a model");
-            let targets: Vec<Target> =
-                all.iter().map(|&token| Target { row: prompt.len() - 1, token }).collect();
-            let ours = model
-                .log_probabilities(&Texts::pack([&prompt[..]]), &targets, 1.0)
-                .expect("log-probabilities");
+            let (theirs, ours) = next_tokens(&path, &prompt);
             let size = theirs.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-            let worst =
-                ours.iter().zip(&theirs).map(|(a, b)| (a.logprob as f32 - b).abs()).fold(0.0, f32::max)
-                    / size;
+            let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / size;
             println!("{} {}: {worst:.1e}", spec.architecture.name(), weights.name());
             assert!(worst <= most, "{} {}: {worst}", spec.architecture.name(), weights.name());
+        }
+    }
+}
+
+/// Positions are scaled as llama.cpp scales them.
+#[cfg(feature = "llama")]
+#[test]
+fn positions_are_scaled_as_llama_cpp_scales_them() {
+    use rlkd::gguf::{Gguf, Value as Entry, Writer};
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let prompt: Vec<u32> = (0..150u32).map(|at| (17 * at * at + 5 * at + 3) % 600).collect();
+    let linear = |name: &str| {
+        vec![
+            (format!("{name}.rope.scaling.type"), Entry::from("linear")),
+            (format!("{name}.rope.scaling.factor"), Entry::F32(4.0)),
+        ]
+    };
+    let yarn = |name: &str| {
+        vec![
+            (format!("{name}.rope.scaling.type"), Entry::from("yarn")),
+            (format!("{name}.rope.scaling.factor"), Entry::F32(4.0)),
+            (format!("{name}.rope.scaling.original_context_length"), Entry::U32(64)),
+        ]
+    };
+    type Keys<'a> = &'a dyn Fn(&str) -> Vec<(String, Entry)>;
+    let kinds: [(&str, Keys<'_>, bool); 4] = [
+        ("none", &|_| Vec::new(), false),
+        ("linear", &linear, false),
+        ("yarn", &yarn, false),
+        ("factors", &|_| Vec::new(), true),
+    ];
+    for architecture in Architecture::ALL {
+        let spec = Spec {
+            architecture,
+            vocabulary: 600,
+            embedding: 128,
+            heads: 2,
+            kv_heads: 1,
+            context: 512,
+            ..Spec::default()
+        };
+        let plain = folder.path().join("plain.gguf");
+        write(&plain, &spec).expect("a model");
+        let mut before: Option<Vec<f32>> = None;
+        for (kind, keys, factors) in kinds {
+            // Only Llama's files have factors.
+            if factors && architecture != Architecture::Llama {
+                continue;
+            }
+            let head = Gguf::open(&plain).expect("a file");
+            let metadata = [head.metadata.clone(), keys(architecture.name())].concat();
+            let mut plan: Vec<_> =
+                head.tensors.iter().map(|one| (one.name.clone(), one.shape.clone(), one.kind)).collect();
+            if factors {
+                plan.push(("rope_freqs.weight".into(), vec![32], TensorType::F32));
+            }
+            let path = folder.path().join(format!("{kind}.gguf"));
+            let mut writer = Writer::create(&path, &metadata, &plan).expect("begun");
+            let bytes = std::fs::read(&plain).expect("read");
+            for tensor in &head.tensors {
+                let from = (head.data_offset + tensor.offset) as usize;
+                writer.write(&bytes[from..from + tensor.bytes().expect("bytes") as usize]).expect("written");
+            }
+            if factors {
+                let numbers = (0..32).flat_map(|at| (1.0 + at as f32 / 8.0).to_le_bytes());
+                writer.write(&numbers.collect::<Vec<u8>>()).expect("written");
+            }
+            writer.finish().expect("written");
+            let (theirs, ours) = next_tokens(&path, &prompt);
+            let size = theirs.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            let apart = |one: &[f32], other: &[f32]| {
+                one.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / size
+            };
+            println!("{} {kind}: {:.1e}", architecture.name(), apart(&ours, &theirs));
+            assert!(
+                apart(&ours, &theirs) <= 1e-4,
+                "{} {kind}: {}",
+                architecture.name(),
+                apart(&ours, &theirs)
+            );
+            match &before {
+                None => before = Some(theirs),
+                Some(plain) => assert!(apart(&theirs, plain) > 1e-3, "{kind} changes nothing"),
+            }
         }
     }
 }
