@@ -96,6 +96,8 @@ pub fn write_folder(folder: &Path, own: &[&str], work: impl FnOnce(&Path) -> Res
     let failed = |error| Error::io("write the folder", folder, error);
     let written = fs::create_dir_all(&whole).map_err(failed).and_then(|()| work(&whole)).and_then(|()| {
         if folder.exists() {
+            // A process that had the same number may have left one.
+            remove(&old)?;
             fs::rename(folder, &old).map_err(failed)?;
         }
         fs::rename(&whole, folder).map_err(|error| {
@@ -145,15 +147,13 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Whether a name is one that this module gave to what is half-written or half-removed beside `name`.
+/// Whether a name is one that this module gave to what is half-written or half-removed beside `name`. A name of
+/// somebody's, such as `adapter.old`, has no number of a process in it.
 pub fn is_left_over(found: &str, name: &str) -> bool {
-    let ending = |rest: &str| matches!(rest, "partial" | "old" | "partial.removed" | "old.removed");
-    found.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| {
-        // A name of somebody's, such as `adapter.old`, has no number of a process.
-        rest == "removed"
-            || rest
-                .split_once('.')
-                .is_some_and(|(process, rest)| process.parse::<u32>().is_ok() && ending(rest))
+    let rest = found.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')?.split_once('.'));
+    rest.is_some_and(|(process, rest)| {
+        process.parse::<u32>().is_ok()
+            && ["partial", "old", "removed"].iter().any(|ending| rest.ends_with(ending))
     })
 }
 
@@ -163,9 +163,7 @@ pub fn is_left_over(found: &str, name: &str) -> bool {
 /// The operating system refuses.
 pub fn remove(folder: &Path) -> Result<()> {
     let failed = |error| Error::io("remove the folder", folder, error);
-    let mut name = folder.file_name().unwrap_or_default().to_owned();
-    name.push(".removed");
-    let gone = folder.with_file_name(name);
+    let gone = beside(folder, "removed");
     let here = |done: std::io::Result<()>| match done {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(failed),
@@ -225,8 +223,9 @@ mod tests {
         for (found, is) in [
             ("adapter.77.partial", true),
             ("adapter.77.old", true),
-            ("adapter.77.old.removed", true),
-            ("adapter.removed", true),
+            ("adapter.77.old.8.removed", true),
+            ("adapter.77.removed", true),
+            ("adapter.removed", false),
             ("adapter.old", false),
             ("adapter.partial", false),
             ("adapter.v2.old", false),

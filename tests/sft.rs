@@ -209,14 +209,15 @@ fn runs_that_do_not_go_together_are_refused() {
     room.write("out/checkpoint-2/optimizer.safetensors", &moments);
     room.run("sft run.toml").ended(0);
     // A backup of somebody's is not swept away with what kills left.
-    for folder in ["adapter.old", "adapter.123.partial", "checkpoint-1.removed"] {
+    for folder in ["adapter.old", "checkpoint-1.removed", "adapter.123.partial", "checkpoint-1.123.removed"] {
         std::fs::create_dir(room.path("out").join(folder)).expect("a folder");
     }
+    room.write("out/adapter.gguf.partial", "half");
     room.run("sft run.toml").ended(0);
-    assert!(room.path("out/adapter.old").exists());
-    assert!(
-        !room.path("out/adapter.123.partial").exists() && !room.path("out/checkpoint-1.removed").exists()
-    );
+    assert!(room.path("out/adapter.old").exists() && room.path("out/checkpoint-1.removed").exists());
+    for gone in ["adapter.123.partial", "checkpoint-1.123.removed", "adapter.gguf.partial"] {
+        assert!(!room.path("out").join(gone).exists(), "{gone}");
+    }
     // What would be replaced without a checkpoint to go on from is not.
     std::fs::remove_dir_all(room.path("out/checkpoint-2")).expect("removed");
     room.run("sft run.toml").failed(&["out/adapter", "no checkpoint"]);
@@ -378,27 +379,56 @@ fn a_run_that_is_stopped_goes_on() {
     same(&result(&room, "out"), &result(&room, "whole"));
 }
 
-/// Weights that are spoilt are no result, and no checkpoint.
+/// Weights that are spoilt are no result, and no checkpoint, however the run ends.
 #[test]
 fn a_run_that_diverges_is_an_error() {
-    let room = room("max_steps = 8\nsave_steps = 1\nsave_total_limit = 9\n");
-    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
-    room.write("run.toml", text.replace("1e-2", "1e30"));
-    room.run("sft run.toml -q").failed(&["are no numbers", "no adapter is written", "lower learning_rate"]);
-    assert!(!room.path("out/adapter").exists());
-    // Nothing was saved behind the second of the steps that were passed over. Without the spoilt ones a slower run goes on.
-    let last = last_checkpoint(&room.path("out"));
-    assert!((1..=4).contains(&last), "{last}");
-    for step in 2..=last {
-        std::fs::remove_dir_all(room.path(&format!("out/checkpoint-{step}"))).expect("removed");
+    for more in [
+        "max_steps = 8\nsave_steps = 1\n",
+        "max_steps = 3\nsave_steps = 1\nlogging_steps = 2\n",
+        "max_steps = 8\nsave_steps = 1\neval_steps = 1\nearly_stopping_patience = 2\nload_best_model_at_end = false\n",
+    ] {
+        let room = room(more);
+        let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+        let text = if more.contains("eval_steps") {
+            text
+        } else {
+            text.replace("validation_split = 0.2", "validation_split = 0.0")
+        };
+        room.write("run.toml", text.replace("1e-2", "1e30"));
+        room.run("sft run.toml -q").failed(&[
+            "are no numbers",
+            "no adapter is written",
+            "lower learning_rate",
+        ]);
+        assert!(!room.path("out/adapter").exists() && room.path("out/run.html").exists());
+        // The rate of the first step is 0, so that its checkpoint is a good one, and a slower run goes on from there.
+        assert_eq!(last_checkpoint(&room.path("out")), 1, "{more}");
+        room.write("run.toml", &text);
+        let ran = room.run("sft run.toml").ended(0);
+        assert!(ran.err.contains("going on behind step 1 of "), "{}", ran.err);
+        // Nor does a merge write such numbers.
+        room.run("adapter merge out/adapter@1e38 --model base.gguf --type f32 -o m.gguf")
+            .failed(&["no number"]);
+        room.run("adapter merge out/adapter@nan --model base.gguf -o m.gguf").failed(&["no factor"]);
+        assert!(!room.path("m.gguf").exists());
     }
-    room.write("run.toml", &text);
-    let ran = room.run("sft run.toml").ended(0);
-    assert!(ran.err.contains("going on behind step 1 of 8"), "{}", ran.err);
-    // Nor does a merge write such numbers.
-    room.run("adapter merge out/adapter@1e38 --model base.gguf --type f32 -o m.gguf").failed(&["no number"]);
-    room.run("adapter merge out/adapter@nan --model base.gguf -o m.gguf").failed(&["no factor"]);
-    assert!(!room.path("m.gguf").exists());
+}
+
+/// A best checkpoint that somebody removed is not missed.
+#[test]
+fn a_best_checkpoint_that_is_gone_is_no_obstacle() {
+    let room = room("num_train_epochs = 2\nsave_steps = 1\nsave_total_limit = 20\n");
+    room.run("sft run.toml -q").ended(0);
+    let best = last_checkpoint(&room.path("out"));
+    std::fs::remove_dir_all(room.path(&format!("out/checkpoint-{best}"))).expect("removed");
+    std::fs::remove_dir_all(room.path("out/adapter")).expect("removed");
+    let state = room.read(&format!("out/checkpoint-{}/trainer_state.json", best - 1));
+    // As if the one that is gone had been the best of all.
+    let mut value: Value = serde_json::from_slice(&state).expect("JSON");
+    value["best"] = json!([0.001, best]);
+    room.write(&format!("out/checkpoint-{}/trainer_state.json", best - 1), value.to_string());
+    room.run("sft run.toml -q").ended(0);
+    assert!(room.path("out/adapter").exists());
 }
 
 /// The plan of a run, by part.

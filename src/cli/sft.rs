@@ -47,8 +47,10 @@ pub fn sft(args: &SftArgs) -> Done {
     });
     let outcome = run(&config, &model, &*tokenizer, &stop, &mut |event| watch.see(&event));
     watch.clear();
+    // The curves are wanted most where it went wrong; then the error is what is said.
+    let page = write_page(&config.output_dir);
     let outcome = outcome?;
-    write_page(&config.output_dir)?;
+    page?;
     if !args.quiet {
         let early =
             if outcome.stopped_early { ", early: the evaluation loss did not fall any more" } else { "" };

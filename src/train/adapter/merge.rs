@@ -130,6 +130,7 @@ pub fn write_model(base: &Path, to: &Path, model: &Model) -> Result<()> {
             Some(one) => one.value.flatten_all()?.to_vec1()?,
             None => model.weights().numbers(&tensor.name).unwrap_or_default(),
         };
+        holds(tensor, kind(tensor), &numbers)?;
         writer.write(&pack(kind(tensor), &numbers, tensor.shape[0] as usize)?)?;
     }
     writer.finish()
@@ -151,16 +152,29 @@ fn changed(tensor: &Tensor, bytes: &[u8], pairs: &[(&Pair, f32)], kind: TensorTy
         let a = Matrix::new(&pair.a, pair.rank, pair.columns);
         add_product_on_all(MatrixMut::new(&mut numbers, pair.rows, pair.columns), b, a, pair.scale * factor);
     }
-    // The scales of types of few bits are f16 as well.
-    let most = if matches!(kind, TensorType::F32 | TensorType::BF16) { f32::MAX } else { 65_504.0 };
-    if !numbers.iter().all(|x| x.abs() <= most) {
-        return Err(Error::data(format!(
-            "tensor {:?} would hold what is no number, or too large for {}: the adapter or its factor is spoilt",
-            tensor.name,
-            kind.name()
-        )));
-    }
+    holds(tensor, kind, &numbers)?;
     pack(kind, &numbers, tensor.shape[0] as usize)
+}
+
+/// Whether a type holds these numbers.
+///
+/// # Errors
+/// One is none, or too large; names the tensor.
+fn holds(tensor: &Tensor, kind: TensorType, numbers: &[f32]) -> Result<()> {
+    let most = match kind {
+        TensorType::F32 => f32::MAX,
+        TensorType::BF16 => half::bf16::MAX.to_f32(),
+        // The scales of types of few bits are f16 as well.
+        _ => half::f16::MAX.to_f32(),
+    };
+    if numbers.iter().all(|x| x.abs() <= most) {
+        return Ok(());
+    }
+    Err(Error::data(format!(
+        "tensor {:?} would hold what is no number, or too large for {}: the model, an adapter or its factor is spoilt",
+        tensor.name,
+        kind.name()
+    )))
 }
 
 /// Numbers in rows of `row` as the bytes of a type.

@@ -92,11 +92,15 @@ pub fn load(folder: &Path, shape: &Shape) -> Result<Adapter> {
     read_model(&path, config, shape).map_err(|error| error.at_if_missing(Place::file(&path)))
 }
 
-/// What `peft` says of the model's class, as our architecture: of `Qwen2ForCausalLM`, `qwen2`.
-fn class_of(bytes: &[u8]) -> Option<String> {
+/// The classes by which `peft` may say which model an adapter is for, and their architectures.
+const CLASSES: [(&str, &str); 3] =
+    [("Qwen2ForCausalLM", "qwen2"), ("Qwen3ForCausalLM", "qwen3"), ("LlamaForCausalLM", "llama")];
+
+/// The architecture that a configuration names, where it names one of ours.
+fn architecture_of(bytes: &[u8]) -> Option<&'static str> {
     let value: Value = serde_json::from_slice(bytes).ok()?;
     let class = value["auto_mapping"]["base_model_class"].as_str()?;
-    Some(class.split("For").next().unwrap_or(class).to_ascii_lowercase())
+    CLASSES.iter().find(|(known, _)| *known == class).map(|(_, architecture)| *architecture)
 }
 
 fn read_config(path: &Path, shape: &Shape) -> Result<LoraConfig> {
@@ -105,9 +109,9 @@ fn read_config(path: &Path, shape: &Shape) -> Result<LoraConfig> {
         return Err(Error::data("an adapter's configuration is a small JSON file, and this one is large"));
     }
     let bytes = std::fs::read(path).map_err(failed)?;
-    if let Some(class) = class_of(&bytes).filter(|class| *class != shape.architecture) {
+    if let Some(own) = architecture_of(&bytes).filter(|own| *own != shape.architecture) {
         return Err(Error::data(format!(
-            "the adapter is for a model of architecture {class:?}, and this one is {:?}",
+            "the adapter is for a model of architecture {own:?}, and this one is {:?}",
             shape.architecture
         )));
     }
@@ -265,11 +269,8 @@ pub fn config_of(adapter: &Adapter, shape: &Shape, base: &str) -> Value {
         })
         .collect();
     // peft writes the model's class where it is not told a task, and looks it up by these.
-    let class = match adapter.architecture.as_str() {
-        "qwen2" => "Qwen2ForCausalLM",
-        "qwen3" => "Qwen3ForCausalLM",
-        _ => "LlamaForCausalLM",
-    };
+    let own = CLASSES.iter().find(|(_, architecture)| *architecture == adapter.architecture);
+    let class = own.map(|(class, _)| *class);
     let library = format!("transformers.models.{0}.modeling_{0}", adapter.architecture);
     json!({
         "auto_mapping": {"base_model_class": class, "parent_library": library},

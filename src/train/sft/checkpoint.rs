@@ -27,6 +27,7 @@ const VERSION: u32 = 1;
 
 /// Everything but tensors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct State {
     /// The form of the checkpoint.
     pub version: u32,
@@ -123,11 +124,18 @@ pub fn sweep(run: &Path) -> Result<()> {
     for entry in std::fs::read_dir(run).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let of = name.split('.').next().unwrap_or_default();
-        let ours =
-            of == ADAPTER || of.strip_prefix("checkpoint-").is_some_and(|step| step.parse::<u64>().is_ok());
-        if ours && files::is_left_over(name, of) && path.is_dir() {
-            std::fs::remove_dir_all(&path).map_err(|error| Error::io("remove the folder", &path, error))?;
+        let own = [ADAPTER, "adapter.gguf", "model.gguf", "base.gguf", "base.txt", "run.html"];
+        let checkpoint = name
+            .split('.')
+            .next()
+            .filter(|of| of.strip_prefix("checkpoint-").is_some_and(|step| step.parse::<u64>().is_ok()));
+        let is_of = |of: &str| {
+            files::is_left_over(name, of) || of.ends_with(".gguf") && *name == format!("{of}.partial")
+        };
+        if own.into_iter().chain(checkpoint).any(is_of) {
+            let removed =
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            removed.map_err(|error| Error::io("remove", &path, error))?;
         }
     }
     Ok(())

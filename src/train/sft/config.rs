@@ -141,8 +141,7 @@ pub struct SftConfig {
     pub early_stopping_patience: u32,
     /// Give the adapter with the lowest evaluation loss in the end, and not the last.
     pub load_best_model_at_end: bool,
-    /// Steps in a row whose gradients were no numbers, after which it ends. Such a step changes nothing, and no checkpoint
-    /// is written behind it.
+    /// Steps in a row whose gradients were no numbers, after which it ends. Such a step changes nothing.
     pub max_skipped_steps: u64,
     /// Where it is computed: `cpu`, `cuda`, `metal`, or `auto` for a GPU if there is one.
     pub device: String,

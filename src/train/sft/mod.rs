@@ -177,24 +177,27 @@ impl<'a> Run<'a> {
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
         let lock = lock(folder)?;
         checkpoint::sweep(folder)?;
-        let adapter = folder.join(checkpoint::ADAPTER);
-        if !config.full {
-            files::may_replace(&adapter, &peft::FILES)?;
-        }
-        if adapter.exists() && checkpoint::all(folder)?.is_empty() {
-            return Err(Error::config(
-                "an adapter is here and no checkpoint, so the run would begin again and replace it: take another \
-                 output_dir, or remove the adapter",
-            )
-            .at(FilePlace::file(adapter)));
-        }
-        for name in ["model.gguf", checkpoint::ADAPTER, "adapter.gguf"] {
+        let results: &[&str] =
+            if config.full { &["model.gguf"] } else { &[checkpoint::ADAPTER, "adapter.gguf"] };
+        for name in results {
             let own = folder.join(name).canonicalize().ok();
             let given = [Some(base), config.adapter.as_deref()].into_iter().flatten();
             if own.is_some() && given.into_iter().any(|path| path.canonicalize().ok() == own) {
                 return Err(Error::config(format!("the run begins with a file that it would overwrite in the end, {name}: take another output_dir"))
                     .at(FilePlace::file(folder)));
             }
+        }
+        if !config.full {
+            files::may_replace(&folder.join(checkpoint::ADAPTER), &peft::FILES)?;
+        }
+        if let Some(name) = results.iter().find(|name| folder.join(name).exists())
+            && checkpoint::all(folder)?.is_empty()
+        {
+            return Err(Error::config(format!(
+                "{name} is here and no checkpoint, so the run would begin again and replace it: take another output_dir, \
+                 or remove it"
+            ))
+            .at(FilePlace::file(folder.join(name))));
         }
         let data = Data::read(config, tokenizer, |read, all| watch(Event::Reading(read, all)))?;
         let weights = Weights::load(base)?;
@@ -228,6 +231,8 @@ impl<'a> Run<'a> {
             ..State::default()
         };
         let mut state = resume(folder, &own, &mut model, &mut optimizer)?.unwrap_or(own);
+        // Somebody may have removed it.
+        state.best = state.best.filter(|(_, step)| checkpoint::folder(folder, *step).exists());
         // The patience may be another one now.
         let patience = config.early_stopping_patience;
         state.stopped = patience > 0 && state.since_best >= patience;
@@ -280,7 +285,10 @@ impl<'a> Run<'a> {
             if self.state.skipped_in_a_row > self.config.max_skipped_steps {
                 return Err(self.diverged());
             }
-            self.state.since.add(sums);
+            // What is no number would make no number of the others.
+            if stepped.taken && sums.loss.is_finite() {
+                self.state.since.add(sums);
+            }
             let rate = (self.state.num_tokens - begun) as f64 / begin.elapsed().as_secs_f64().max(1e-9);
             let loss = sums.loss / sums.tokens.max(1) as f64;
             let progress =
@@ -307,32 +315,30 @@ impl<'a> Run<'a> {
                 self.state.since = Sums::default();
             }
             let evaluates = self.state.step.is_multiple_of(eval_steps) || last;
-            // One step may be passed over because of its examples; a second one, or an evaluation, says that it is the
-            // weights.
-            let mut sound = self.state.skipped_in_a_row < 2;
+            let mut sound = None;
             if evaluates && !self.data.validation.is_empty() {
-                sound &= self.evaluate(per_epoch, watch)?.is_finite();
+                sound = Some(self.evaluate(per_epoch, watch)?.is_finite());
             }
-            let stopped = stop.load(Ordering::Relaxed);
-            let late =
-                self.config.save_minutes > 0 && saved.elapsed().as_secs() >= 60 * self.config.save_minutes;
+            let stopped = stop.load(Ordering::Relaxed) && !last && !self.state.stopped;
+            let late = saved.elapsed().as_secs() >= self.config.save_minutes.saturating_mul(60);
             let asked = match self.config.save_steps {
                 0 => evaluates,
                 steps => self.state.step.is_multiple_of(steps) || last,
             };
             // The best is kept, so it has to be there.
             let is_best = self.state.best.is_some_and(|(_, step)| step == self.state.step);
-            if sound && (asked || is_best || late || stopped || self.state.stopped) {
-                self.save()?;
+            if asked || is_best || stopped || self.state.stopped || late && self.config.save_minutes > 0 {
                 saved = Instant::now();
-                watch(Event::Saved(&checkpoint::folder(&self.config.output_dir, self.state.step)));
+                // Of weights that are spoilt none is written: it would push out those that are not.
+                if sound.map_or_else(|| self.is_sound(), Ok)? {
+                    self.save()?;
+                    watch(Event::Saved(&checkpoint::folder(&self.config.output_dir, self.state.step)));
+                }
             }
-            if last && !sound {
-                return Err(self.diverged());
-            }
-            if stopped && !last {
+            if stopped {
+                let kept = checkpoint::all(&self.config.output_dir)?.last().map_or(0, |step| *step);
                 return Err(Error::engine(format!(
-                    "stopped behind step {} of {}: the same command goes on",
+                    "stopped behind step {} of {}: the same command goes on behind step {kept}",
                     self.state.step, self.steps
                 )));
             }
@@ -340,12 +346,18 @@ impl<'a> Run<'a> {
         self.finish()
     }
 
+    /// Whether the weights still say something of an example: that its loss is a number.
+    fn is_sound(&mut self) -> Result<bool> {
+        let (texts, targets) = self.texts(&self.data.train[..1])?;
+        let found = self.model.log_probabilities(&texts, &targets, 1.0)?;
+        Ok(Sums::of(&found).loss.is_finite())
+    }
+
     /// What is said of weights or gradients that are no numbers any more.
     fn diverged(&self) -> Error {
         Error::engine(format!(
             "gradients or losses are no numbers (NaN or infinity), the last of step {}, and no adapter is written: lower \
-             learning_rate and give the same command, which goes on from the last checkpoint; if that is spoilt too, \
-             remove it, and the run goes on from the one before",
+             learning_rate and give the same command, which goes on from the last checkpoint",
             self.state.step
         ))
     }
@@ -449,8 +461,11 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Result<Outcome> {
         let folder = self.config.output_dir.clone();
         let wanted = self.state.best.filter(|_| self.config.load_best_model_at_end).map(|(_, step)| step);
-        if let Some(step) = wanted.filter(|step| *step != self.state.step) {
-            checkpoint::load_model(&folder, step, &mut self.model)?;
+        match wanted {
+            Some(step) if step != self.state.step => checkpoint::load_model(&folder, step, &mut self.model)?,
+            Some(_) => {}
+            None if self.is_sound()? => {}
+            None => return Err(self.diverged()),
         }
         let shape = &self.model.weights().shape;
         let files = match self.model.adapter()? {
