@@ -144,6 +144,86 @@ fn a_run_that_is_killed_ends_with_the_same_bits() {
     assert_eq!(left, [""; 0], "the last run swept up");
 }
 
+/// An adapter with lengths of rows goes on behind a checkpoint like any other; llama.cpp gets the model with it in it.
+#[test]
+fn dora_goes_on_and_is_merged() {
+    let room = room("max_steps = 4\nload_best_model_at_end = false\n");
+    let run = |max: u32| {
+        let text = room.read("run.toml");
+        let text = String::from_utf8(text).expect("UTF-8");
+        let text = text.replace("lora_dropout = 0.1", "use_dora = true");
+        let text = text.replace("max_steps = 4", &format!("max_steps = {max}"));
+        let constant = "learning_rate = 1e-2\nlr_scheduler_type = \"constant\"\nwarmup_ratio = 0.0";
+        room.write("dora.toml", text.replace("learning_rate = 1e-2", constant));
+    };
+    run(4);
+    let ran = room.run("sft dora.toml --output-dir whole").ended(0);
+    assert_eq!(ran.text(), "whole/adapter\n", "llama.cpp has none for it");
+    run(2);
+    room.run("sft dora.toml").ended(0);
+    run(4);
+    room.run("sft dora.toml").ended(0);
+    let model = |out: &str| room.read(&format!("{out}/adapter/adapter_model.safetensors"));
+    assert!(model("out") == model("whole"), "the adapters differ");
+    let info = room.run("adapter info out/adapter --model base.gguf");
+    assert!(info.ended(0).text().contains("use_dora"));
+    let error = room.run("adapter convert out/adapter --model base.gguf -o out.gguf").ended(1).err;
+    assert!(error.contains("rlkd export"), "{error}");
+    assert!(!room.path("out.gguf").exists());
+    room.run("export --model base.gguf --adapter out/adapter --type f16 -o merged.gguf").ended(0);
+    room.run("models check merged.gguf").ended(0);
+    // With dropout it would be something else.
+    room.write(
+        "both.toml",
+        String::from_utf8(room.read("run.toml")).expect("UTF-8").replace("r = 4", "r = 4\nuse_dora = true"),
+    );
+    let error = room.run("sft both.toml --output-dir both").ended(1).err;
+    assert!(error.contains("use_dora with lora_dropout"), "{error}");
+}
+
+/// A second adapter on top of the first, which stays as it is; with another beneath it is another run.
+#[test]
+fn an_adapter_is_trained_on_top_of_another() {
+    let room = room("max_steps = 6\n");
+    room.run("sft run.toml --output-dir first").ended(0);
+    let first = room.read("first/adapter.gguf");
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    room.write("second.toml", format!("frozen_adapters = [\"first/adapter\"]\n{text}"));
+    room.run("sft second.toml").ended(0);
+    assert!(room.read("first/adapter.gguf") == first);
+    // It begins where the first one ended.
+    let eval = |out: &str| {
+        let (_, entries) = result(&room, out);
+        let losses: Vec<f64> = entries.iter().filter_map(|entry| entry["loss"].as_f64()).collect();
+        (losses[0], losses[losses.len() - 1])
+    };
+    let ((begun, ended), (again, _)) = (eval("first"), eval("out"));
+    assert!(again < begun && (again - ended).abs() < (begun - ended) / 2.0, "{begun} {ended} {again}");
+    let plan =
+        |run: &str| room.run(&format!("plan {run} --json")).ended(0).records().remove(0)["weights"].as_u64();
+    assert!(plan("second.toml") > plan("run.toml"));
+    room.run("adapter merge first/adapter out/adapter --model base.gguf -o merged.gguf --type f16").ended(0);
+    // Another one beneath.
+    room.run("sft run.toml --output-dir other --threads 1").ended(0);
+    let run =
+        String::from_utf8(room.read("run.toml")).expect("UTF-8").replace("max_steps = 6", "max_steps = 3");
+    room.write("short.toml", run);
+    room.run("sft short.toml --output-dir third").ended(0);
+    room.write(
+        "second.toml",
+        format!("frozen_adapters = [\"third/adapter\"]\n{text}").replace("max_steps = 6", "max_steps = 9"),
+    );
+    let error = room.run("sft second.toml").ended(1).err;
+    assert!(error.contains("other frozen_adapters"), "{error}");
+    room.write("second.toml", format!("frozen_adapters = [\"nowhere\"]\n{text}"));
+    let error = room.run("sft second.toml --output-dir new").ended(1).err;
+    assert!(error.contains("nowhere"), "{error}");
+    // Over its own feet.
+    room.write("second.toml", format!("frozen_adapters = [\"out/adapter\"]\n{text}"));
+    let error = room.run("sft second.toml").ended(1).err;
+    assert!(error.contains("overwrite"), "{error}");
+}
+
 fn last_checkpoint(out: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(out) else { return 0 };
     let step = |name: &str| name.strip_prefix("checkpoint-")?.parse::<u64>().ok();

@@ -51,7 +51,7 @@ fn golden() -> Vec<Made> {
         let spec =
             Spec { architecture, vocabulary: 600, embedding: 96, heads: 6, kv_heads: 2, ..Spec::default() };
         let spec = Spec { layers: 2, head_size, feed_forward: 160, context: 512, tied, seed: 11, ..spec };
-        for kind in ["lora", "all"] {
+        for kind in ["lora", "all", "dora"] {
             let name = format!("{}-{kind}", architecture.name());
             all.push(Made { name, spec: spec.clone(), kind: None });
         }
@@ -156,13 +156,15 @@ fn training_is_that_of_transformers_peft_and_torch() {
         let lora = LoraConfig {
             r: golden.value["rank"].as_u64().expect("a rank") as usize,
             lora_alpha: golden.value["alpha"].as_f64().expect("alpha") as f32,
+            use_dora: name.ends_with("dora"),
             ..LoraConfig::default()
         };
         let trained = if name.ends_with("all") { Trained::All } else { Trained::Lora(lora) };
         let is_lora = trained != Trained::All;
         let mut model = Model::new(weights, trained, Seed(0)).expect("a model");
         if is_lora {
-            for one in model.parameters_mut() {
+            // Lengths of rows begin with those of the matrix.
+            for one in model.parameters_mut().iter_mut().filter(|one| one.decays) {
                 let begin = numbers(&one.name, one.value.elem_count());
                 one.value = Tensor::from_vec(begin, one.value.shape(), &Device::Cpu).expect("a tensor");
             }
@@ -231,7 +233,7 @@ fn training_is_that_of_transformers_peft_and_torch() {
 #[test]
 fn adapters_of_peft_are_read() {
     let folder = tempfile::tempdir().expect("a folder");
-    for made in golden().into_iter().filter(|made| made.name.ends_with("lora")) {
+    for made in golden().into_iter().filter(|made| made.name.ends_with("ora")) {
         let golden = Golden::read(&made.name);
         let weights = Weights::load(&made.file(folder.path())).expect("a model");
         let saved = Path::new(env!("CARGO_MANIFEST_DIR"))

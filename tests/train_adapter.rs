@@ -4,14 +4,16 @@
 
 use std::path::{Path, PathBuf};
 
+use candle_core::{DType, Device};
 use rlkd::gguf::TensorType;
 use rlkd::gguf::random::{Architecture, Spec, write};
 use rlkd::seed::Seed;
 use rlkd::train::adapter::merge::{Export, TYPES, export};
 use rlkd::train::adapter::{Adapter, Pair, gguf, peft};
+use rlkd::train::cpu::head::{Slope, Token};
 use rlkd::train::lora::LoraConfig;
 use rlkd::train::model::shape::Shape;
-use rlkd::train::model::{Model, Target, Texts, Trained, Weights};
+use rlkd::train::model::{Gradients, Model, Target, Texts, Trained, Weights};
 
 const VOCABULARY: usize = 320;
 
@@ -52,7 +54,8 @@ fn adapter(shape: &Shape, config: LoraConfig) -> Adapter {
                 (0..count).map(|_| (stream.next_f64() - 0.5) as f32 * 0.2).collect()
             };
             let (a, b) = (draw(config.r * columns, "a"), draw(rows * config.r, "b"));
-            let pair = Pair { a, b, rank: config.r, rows, columns, scale: config.scale() };
+            let lengths = config.use_dora.then(|| draw(rows, "lengths").iter().map(|x| x + 0.3).collect());
+            let pair = Pair { a, b, rank: config.r, rows, columns, scale: config.scale(), lengths };
             pairs.insert(name, pair);
         }
     }
@@ -96,6 +99,7 @@ fn they_come_back_as_they_were_written() {
         for config in [
             config(),
             LoraConfig { use_rslora: true, ..config() },
+            LoraConfig { use_dora: true, ..config() },
             LoraConfig {
                 target_modules: vec!["layers.1.q_proj".into(), "layers.0.up_proj".into()],
                 ..config()
@@ -108,6 +112,11 @@ fn they_come_back_as_they_were_written() {
             assert_eq!(back.pairs, own.pairs);
             assert_eq!((back.config.r, back.config.use_rslora), (own.config.r, own.config.use_rslora));
             let file = room.path().join("there.gguf");
+            if own.config.use_dora {
+                let error = back.save(&file, &shape, "base").expect_err("refused").to_string();
+                assert!(error.contains("use_dora") && error.contains("rlkd export"), "{error}");
+                continue;
+            }
             back.save(&file, &shape, "base").expect("written");
             let again = Adapter::load(&file, &shape).expect("read");
             // llama.cpp keeps alpha, so a scale comes back to within its rounding.
@@ -159,6 +168,82 @@ fn merged_is_beside_and_comes_out_again() {
         export(&base, &merged, &Export { adapters: vec![(&own, 0.25), (&own, 0.75)], kind: None }, |_, _| ())
             .expect("merged");
         assert!(apart(&log_probabilities(&merged, None), &beside) < 1e-5);
+        // Lengths of rows belong to the sum of matrix and adapter.
+        let dora = adapter(&shape(&base), LoraConfig { use_dora: true, ..config() });
+        export(&base, &merged, &Export { adapters: vec![(&dora, 1.0)], kind: None }, |_, _| ())
+            .expect("merged");
+        let beside = log_probabilities(&base, Some(&dora));
+        assert!(apart(&beside, &plain) > 1e-2, "the adapter does something");
+        assert!(apart(&log_probabilities(&merged, None), &beside) < 1e-5);
+        let half = Export { adapters: vec![(&dora, 0.5)], kind: None };
+        let error = export(&base, &back, &half, |_, _| ()).expect_err("refused").to_string();
+        assert!(error.contains("use_dora"), "{error}");
+    }
+}
+
+/// An adapter on top of another that stays as it is: the same as on the model with that one in it, also where matrices
+/// are packed; and so are the gradients.
+#[test]
+fn one_adapter_lies_beneath_another() {
+    let room = tempfile::tempdir().expect("a folder");
+    for (architecture, kind) in [
+        (Architecture::Llama, TensorType::F32),
+        (Architecture::Qwen2, TensorType::Q4_K),
+        (Architecture::Qwen3, TensorType::F16),
+    ] {
+        let (base, merged) = (room.path().join("base.gguf"), room.path().join("merged.gguf"));
+        let plain = model_file(room.path(), architecture);
+        export(&plain, &base, &Export { adapters: Vec::new(), kind: Some(kind) }, |_, _| ())
+            .expect("written");
+        let shape = shape(&base);
+        let beneath = adapter(&shape, LoraConfig { r: 5, target_modules: vec!["*_proj".into()], ..config() });
+        let what = Export { adapters: vec![(&beneath, 1.0)], kind: Some(TensorType::F32) };
+        export(&base, &merged, &what, |_, _| ()).expect("merged");
+        for config in [config(), LoraConfig { use_dora: true, ..config() }] {
+            let on_top = adapter(&shape, config);
+            let targets: Vec<Target> = (4..20).map(|row| Target { row, token: prompt()[row + 1] }).collect();
+            let found = |mut weights: Weights, put: bool, dtype: DType| {
+                if put {
+                    weights.put(&beneath).expect("it fits");
+                }
+                let trained = Trained::Lora(on_top.config.clone());
+                let mut model = Model::new(weights, trained, Seed(0)).expect("a model");
+                model.set_adapter(&on_top).expect("it fits");
+                let mut model = model.to(&Device::Cpu, dtype).expect("moved");
+                let mut gradients = Gradients::new();
+                let slope = |_: usize, _: Token| Slope { logprob: -0.1, entropy: 0.0 };
+                let texts = Texts::pack([&prompt()[..]]);
+                let tokens =
+                    model.loss(&texts, &targets, 1.0, Seed(0), slope, &mut gradients).expect("worked");
+                let mut all: Vec<f32> = tokens.iter().map(|token| token.logprob as f32).collect();
+                let sizes = gradients
+                    .iter()
+                    .map(|gradient| gradient.as_ref().expect("one").to_vec().expect("numbers"));
+                all.extend(sizes.map(|one| one.iter().map(|x| x * x).sum::<f32>().sqrt()));
+                all
+            };
+            let load = |path: &Path| Weights::load(path).expect("a model");
+            let expected = found(load(&merged), false, DType::F32);
+            assert!(
+                apart(&found(load(&base), false, DType::F32), &expected) > 1e-2,
+                "what is beneath does something"
+            );
+            for dtype in [DType::F32, DType::F64] {
+                let own = found(load(&base), true, dtype);
+                println!("{} {dtype:?}: {:.1e}", kind.name(), apart(&own, &expected));
+                assert!(
+                    apart(&own, &expected) < 1e-5,
+                    "{} {dtype:?}: {}",
+                    kind.name(),
+                    apart(&own, &expected)
+                );
+            }
+            let mut weights = load(&base);
+            if on_top.config.use_dora {
+                let error = weights.put(&on_top).expect_err("refused").to_string();
+                assert!(error.contains("use_dora"), "{error}");
+            }
+        }
     }
 }
 
@@ -287,6 +372,17 @@ fn adapters_of_other_models_are_refused() {
     .expect("a model");
     let error = model.set_adapter(&adapter(&shape(&path), config())).expect_err("refused").to_string();
     assert!(error.contains("rank 3") && error.contains("make 2"), "{error}");
+    let dora = adapter(&shape(&path), LoraConfig { r: 2, use_dora: true, ..config() });
+    let error = model.set_adapter(&dora).expect_err("refused").to_string();
+    assert!(error.contains("use_dora = true"), "{error}");
+    // Lengths without use_dora, and the other way round.
+    let bytes = peft::bytes_of(&dora, &shape(&path)).expect("bytes");
+    let without = LoraConfig { use_dora: false, ..dora.config.clone() };
+    let error = peft::parse(&bytes, without, &shape(&path)).expect_err("refused").to_string();
+    assert!(error.contains("use_dora is not set"), "{error}");
+    let plain = peft::bytes_of(&adapter(&shape(&path), config()), &shape(&path)).expect("bytes");
+    let error = peft::parse(&plain, dora.config, &shape(&path)).expect_err("refused").to_string();
+    assert!(error.contains("has no lengths"), "{error}");
 }
 
 /// Cut, flipped and swapped bytes: an error, or an adapter that passes the check; never a panic.

@@ -29,7 +29,15 @@ fn models(folder: &std::path::Path) -> Vec<(String, std::path::PathBuf, Trained)
         let path = folder.join(format!("{}.gguf", architecture.name()));
         write(&path, &spec).expect("a model");
         let lora = LoraConfig { r: 3, ..LoraConfig::default() };
-        for (kind, trained) in [("lora", Trained::Lora(lora)), ("all", Trained::All)] {
+        let dora = LoraConfig { use_dora: true, ..lora.clone() };
+        // Above the first layer, to which gradients do not go then.
+        let upper = LoraConfig { target_modules: vec!["layers.1.*".into()], ..lora.clone() };
+        for (kind, trained) in [
+            ("lora", Trained::Lora(lora)),
+            ("all", Trained::All),
+            ("dora", Trained::Lora(dora)),
+            ("upper", Trained::Lora(upper)),
+        ] {
             all.push((format!("{} {kind}", architecture.name()), path.clone(), trained));
         }
     }
@@ -96,6 +104,10 @@ fn gradients_are_central_differences() {
             let numbers: Vec<f64> = own.value.flatten_all().and_then(|flat| flat.to_vec1()).expect("numbers");
             let size = exact.iter().fold(0.0f64, |most, x| most.max(x.abs()));
             assert!(size > 0.0, "{name}: nothing reaches {}", own.name);
+            // With DoRA the lengths before count as constants, which differences do not know.
+            if name.ends_with("dora") && own.decays {
+                continue;
+            }
             // The numbers with the largest gradients, and some others.
             let mut order: Vec<usize> = (0..exact.len()).collect();
             order.sort_by(|a, b| exact[*b].abs().total_cmp(&exact[*a].abs()));
@@ -144,7 +156,7 @@ fn gradients_are_central_differences() {
 #[test]
 fn steps_are_the_same_elsewhere() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (_, path, trained) = models(folder.path()).swap_remove(2);
+    let (_, path, trained) = models(folder.path()).swap_remove(4);
     let config = OptimConfig { weight_decay: 0.1, max_grad_norm: 0.5, ..OptimConfig::default() };
     let after = |dtype: DType| {
         let mut model = model(&path, &trained, dtype);

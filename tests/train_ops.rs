@@ -11,8 +11,9 @@ use rlkd::seed::Seed;
 use rlkd::train::cpu::rope::Layout;
 use rlkd::train::ops::{
     Adapter, Add, Angles, Attention, Base, Bias, Embedding, HeadNorm, Heads, Op, Part, Projection, RmsNorm,
-    Rope, SwiGlu, Weight, apply,
+    Rope, SwiGlu, Value, Weight, apply,
 };
+use rlkd::train::tape::Tape;
 
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut stream = Seed(seed).stream("numbers", count as u64);
@@ -29,36 +30,65 @@ fn largest(one: &Tensor, other: &Tensor) -> f32 {
     flat(one).iter().zip(flat(other)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
+/// A loss that asks something else of every number.
+fn asked(shape: &[usize]) -> Tensor {
+    tensor(shape, 77)
+}
+
+fn loss(out: &Tensor) -> Tensor {
+    (out * asked(out.dims())).and_then(|product| product.sum_all()).expect("a loss")
+}
+
 /// Checks an operation: its output and its gradients, through candle's own way back, are those of the composed form;
 /// and its gradients are central differences of that form in `f64`.
 fn check(op: impl Op + Clone + 'static, inputs: &[Tensor]) {
-    let name = op.name();
     let vars: Vec<Var> = inputs.iter().map(|tensor| Var::from_tensor(tensor).expect("a variable")).collect();
     let own: Vec<&Tensor> = vars.iter().map(Var::as_tensor).collect();
     let ours = apply(op.clone(), &own).expect("forward");
-    let all: Vec<Tensor> = own.iter().map(|tensor| (*tensor).clone()).collect();
-    let twin = op.composed(&all).expect("composed");
-    assert!(largest(&ours, &twin) < 1e-5, "{name}: {}", largest(&ours, &twin));
-
-    // A loss that asks something else of every number.
-    let asked = tensor(ours.dims(), 77);
-    let loss = |out: &Tensor| (out * &asked).and_then(|product| product.sum_all()).expect("a loss");
     let found = loss(&ours).backward().expect("backward");
+    let found: Vec<Tensor> = vars.iter().map(|var| found.get(var).expect("a gradient").clone()).collect();
+    compare(&op, inputs, &ours.detach(), &found, &[]);
+}
+
+/// The same on a tape, for any number of inputs; but for central differences of those of which a part counts as
+/// constant.
+fn check_on_tape(op: impl Op + Clone + 'static, inputs: &[Tensor], constant: &[usize]) {
+    let mut tape = Tape::default();
+    let slots: Vec<_> = inputs.iter().map(|tensor| tape.leaf(tensor.clone().into(), true)).collect();
+    let out = tape.apply(op.clone(), &slots).expect("forward");
+    let ours = tape.value(out).tensor(&Device::Cpu).expect("a tensor");
+    let found = tape.backward(out, asked(ours.dims()).into()).expect("backward");
+    let tensor = |value: Option<Value>| value.expect("a gradient").tensor(&Device::Cpu).expect("a tensor");
+    let found: Vec<Tensor> = found.into_iter().map(|(_, value)| tensor(value)).collect();
+    compare(&op, inputs, &ours, &found, constant);
+}
+
+fn compare(op: &dyn Op, inputs: &[Tensor], ours: &Tensor, found: &[Tensor], constant: &[usize]) {
+    let name = op.name();
+    let vars: Vec<Var> = inputs.iter().map(|tensor| Var::from_tensor(tensor).expect("a variable")).collect();
+    let all: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+    let twin = op.composed(&all).expect("composed");
+    assert!(largest(ours, &twin) < 1e-5, "{name}: {}", largest(ours, &twin));
     let expected = loss(&twin).backward().expect("backward");
-    for (at, var) in vars.iter().enumerate() {
-        let (found, expected) = (found.get(var).expect("ours"), expected.get(var).expect("twin"));
+    assert_eq!(found.len(), vars.len());
+    for (at, (var, found)) in vars.iter().zip(found).enumerate() {
+        let expected = expected.get(var).expect("twin");
         let size =
             expected.abs().and_then(|x| x.max_all()).and_then(|x| x.to_scalar::<f32>()).expect("a size");
         let worst = largest(found, expected);
         assert!(worst <= 1e-5 * size.max(1.0), "{name}, input {at}: {worst} of {size}");
         assert!(size > 0.0, "{name}, input {at}: a gradient of nothing but 0");
+        if constant.contains(&at) {
+            continue;
+        }
 
         // Number by number: f(x + h) − f(x − h) over 2h, all of it in f64.
         let wide = |tensor: &Tensor| tensor.to_dtype(DType::F64).expect("f64");
         let inputs: Vec<Tensor> = all.iter().map(|tensor| wide(&tensor.detach())).collect();
         let value = |inputs: &[Tensor]| {
             let out = op.composed(inputs).expect("composed");
-            let sum = (out * wide(&asked)).and_then(|product| product.sum_all()).expect("a loss");
+            let sum =
+                (&out * wide(&asked(out.dims()))).and_then(|product| product.sum_all()).expect("a loss");
             sum.to_scalar::<f64>().expect("a number")
         };
         let found = found.flatten_all().and_then(|flat| flat.to_vec1::<f32>()).expect("numbers");
@@ -80,13 +110,12 @@ fn check(op: impl Op + Clone + 'static, inputs: &[Tensor]) {
         }
     }
     // What runs on other devices has a way back of its own for some: it is that of the differences too, for the loops are.
-    let wide: Vec<Tensor> =
-        all.iter().map(|tensor| tensor.detach().to_dtype(DType::F64).expect("f64")).collect();
-    if let Some(own) = op.composed_back(&wide, &asked.to_dtype(DType::F64).expect("f64")).expect("worked") {
-        for (var, own) in vars.iter().zip(own) {
-            let expected = loss(&ours).backward().expect("backward").get(var).expect("ours").clone();
+    let wide: Vec<Tensor> = inputs.iter().map(|tensor| tensor.to_dtype(DType::F64).expect("f64")).collect();
+    let dout = asked(ours.dims()).to_dtype(DType::F64).expect("f64");
+    if let Some(own) = op.composed_back(&wide, &dout).expect("worked") {
+        for (found, own) in found.iter().zip(own) {
             let own = own.expect("a gradient").to_dtype(DType::F32).expect("f32");
-            assert!(largest(&own, &expected) < 1e-5, "{name}: {}", largest(&own, &expected));
+            assert!(largest(&own, found) < 1e-5, "{name}: {}", largest(&own, found));
         }
     }
 }
@@ -141,7 +170,7 @@ fn projections_with_adapters() {
     let frozen = |rows: usize, columns: usize, seed: u64| {
         Base::Frozen(Weight::dense(numbers(rows * columns, seed).into(), rows, columns))
     };
-    let adapter = |rank| Some(Adapter { rank, scale: 0.5 });
+    let adapter = |rank| Some(Adapter { rank, scale: 0.5, dora: false });
     let part = |base, rows, adapter| Part { rows, base, bias: Bias::None, adapter };
     // One matrix: x, A and B.
     let one = Projection { columns: 10, parts: vec![part(frozen(7, 10, 1), 7, adapter(3))], dropout: None };
@@ -162,6 +191,22 @@ fn projections_with_adapters() {
     ];
     let several = Projection { columns: 5, parts, dropout: None };
     check(several, &[tensor(&[6, 5], 2), tensor(&[2, 5], 3), tensor(&[3, 2], 4)]);
+    // Rows with lengths of their own, of one of several matrices and of all; the lengths before count as constants.
+    let dora = |rank| Some(Adapter { rank, scale: 0.5, dora: true });
+    let parts = vec![
+        part(frozen(2, 5, 1), 2, adapter(1)),
+        Part { rows: 3, base: frozen(3, 5, 2), bias: Bias::Frozen(numbers(3, 8).into()), adapter: dora(2) },
+    ];
+    let several = Projection { columns: 5, parts, dropout: None };
+    let inputs = [&[6, 5][..], &[1, 5], &[2, 1], &[2, 5], &[3, 2], &[3]];
+    let inputs: Vec<Tensor> = inputs.iter().zip(20..).map(|(shape, seed)| tensor(shape, seed)).collect();
+    check_on_tape(several, &inputs, &[3, 4]);
+    let one = Projection { columns: 10, parts: vec![part(frozen(7, 10, 1), 7, dora(3))], dropout: None };
+    check_on_tape(
+        one,
+        &[tensor(&[6, 10], 2), tensor(&[3, 10], 3), tensor(&[7, 3], 4), tensor(&[7], 5)],
+        &[1, 2],
+    );
     // Stored in few bits, in more than one panel.
     let (rows, columns) = (2000, 640);
     for kind in [TensorType::Q8_0, TensorType::Q4_0, TensorType::F16, TensorType::BF16] {

@@ -29,9 +29,10 @@ pub fn check(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
     let shape = shape();
     let config = || LoraConfig { r: 1, lora_alpha: 2.0, ..LoraConfig::default() };
-    match kind % 3 {
+    match kind % 4 {
         0 => whole(gguf::read(Cursor::new(bytes)), &shape),
         1 => whole(peft::parse(bytes, config(), &shape), &shape),
+        3 => whole(peft::parse(bytes, LoraConfig { use_dora: true, ..config() }, &shape), &shape),
         _ => match peft::parse_config(bytes) {
             Ok(config) => assert!(config.r > 0),
             Err(error) => assert!(!error.message().is_empty()),
@@ -51,7 +52,7 @@ fn whole(read: rlkd::Result<Adapter>, shape: &Shape) {
     let bytes = peft::bytes_of(&adapter, shape).expect("it can be written");
     let again = peft::parse(&bytes, adapter.config.clone(), shape).expect("it reads again");
     for ((name, own), (other, read)) in adapter.pairs.iter().zip(&again.pairs) {
-        assert_eq!((name, &own.a, &own.b), (other, &read.a, &read.b));
+        assert_eq!((name, &own.a, &own.b, &own.lengths), (other, &read.a, &read.b, &read.lengths));
     }
     assert_eq!(adapter.pairs.len(), again.pairs.len());
     peft::parse_config(peft::config_of(&adapter, shape, "base").to_string().as_bytes()).ok();

@@ -50,7 +50,7 @@ fn info(args: &AdapterInfoArgs) -> Done {
             norms.iter().map(|(name, norm)| ((*name).clone(), json!(norm))).collect();
         let value = json!({
             "format": format, "architecture": adapter.architecture, "r": config.r, "lora_alpha": config.lora_alpha,
-            "use_rslora": config.use_rslora, "modules": adapter.modules(), "layers": adapter.layers(),
+            "use_rslora": config.use_rslora, "use_dora": config.use_dora, "modules": adapter.modules(), "layers": adapter.layers(),
             "parameters": adapter.parameters(), "norms": norms,
         });
         format!("{value}\n")
@@ -65,6 +65,12 @@ fn info(args: &AdapterInfoArgs) -> Done {
             "lora_alpha",
             format!("{}{}", config.lora_alpha, if config.use_rslora { " (rsLoRA)" } else { "" }),
         );
+        if config.use_dora {
+            row(
+                "use_dora",
+                "rows have lengths of their own: not for llama.cpp, but `rlkd export` merges it".into(),
+            );
+        }
         row("modules", adapter.modules().join(", "));
         row("layers", format!("{} of {}", layers.len(), shape.layers));
         row("parameters", adapter.parameters().to_string());

@@ -26,6 +26,9 @@ pub struct LoraConfig {
     pub lora_alpha: f32,
     /// Multiply by alpha / √r and not by alpha / r (Kalajdzievski, 2023).
     pub use_rslora: bool,
+    /// Give each row of the sum of matrix and adapter a length of its own, which is trained too (DoRA, Liu et al., 2024).
+    /// Not with `lora_dropout`. llama.cpp loads no such adapters: `rlkd export` puts them into the model.
+    pub use_dora: bool,
     /// Share of the inputs that it does not see in training.
     pub lora_dropout: f32,
     /// The matrices: names such as `q_proj`, or patterns such as `layers.[0-3].*_proj`; `all-linear` is all.
@@ -38,6 +41,7 @@ impl Default for LoraConfig {
             r: 16,
             lora_alpha: 32.0,
             use_rslora: false,
+            use_dora: false,
             lora_dropout: 0.0,
             target_modules: vec!["all-linear".into()],
         }
@@ -64,6 +68,11 @@ impl LoraConfig {
         }
         if !(0.0..1.0).contains(&self.lora_dropout) {
             return wrong(format!("lora_dropout = {}: from 0 to below 1", self.lora_dropout));
+        }
+        if self.use_dora && self.lora_dropout > 0.0 {
+            return wrong(
+                "use_dora with lora_dropout: either one; lora_dropout = 0.0 goes with use_dora".into(),
+            );
         }
         for target in &self.target_modules {
             let matched =
@@ -158,6 +167,7 @@ mod tests {
         assert!(wrong(LoraConfig { r: 0, ..config() }).contains("r = 0"));
         assert!(wrong(LoraConfig { lora_alpha: f32::NAN, ..config() }).contains("lora_alpha"));
         assert!(wrong(LoraConfig { lora_dropout: 1.0, ..config() }).contains("lora_dropout = 1"));
+        assert!(wrong(LoraConfig { use_dora: true, lora_dropout: 0.1, ..config() }).contains("use_dora"));
         assert!(wrong(LoraConfig { target_modules: vec![], ..config() }).contains("empty"));
         let error = wrong(LoraConfig { target_modules: vec!["qproj".into()], ..config() });
         assert!(error.contains("\"qproj\"") && error.contains("q_proj"), "{error}");

@@ -2,8 +2,11 @@
 //!
 //! The parts follow what the loops on a processor keep; `docs/benchmarks.md` compares the sum with measured peaks.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
+use super::adapter::peft;
 use super::cpu::head::tokens_at_a_time;
 use super::lora::MODULES;
 use super::model::shape::sizes;
@@ -128,8 +131,17 @@ pub fn plan(config: &SftConfig, facts: Option<&Facts>) -> Result<Memory> {
         .flat_map(|layer| MODULES.iter().map(move |one| (layer, one)))
         .filter(|(layer, (name, _))| config.lora.covers(*layer, name))
         .map(|(_, (_, module))| sizes.matrix(module))
-        .map(|(rows, columns)| (rows + columns) * config.lora.r as u64)
+        .map(|(rows, columns)| {
+            (rows + columns) * config.lora.r as u64 + u64::from(config.lora.use_dora) * rows
+        })
         .sum();
+    // Their files hold little else.
+    let size_of = |path: &PathBuf| {
+        let file = if path.is_dir() { path.join(peft::MODEL) } else { path.clone() };
+        let size = std::fs::metadata(&file).map(|about| about.len());
+        size.map_err(|error| Error::io("read the adapter", &file, error))
+    };
+    let beneath: u64 = config.frozen_adapters.iter().map(size_of).sum::<Result<u64>>()?;
     let trained = if config.full { sizes.numbers } else { adapter };
     let largest = if config.full { sizes.largest } else { sizes.feed_forward * config.lora.r as u64 };
     let ranks = if config.full { 0 } else { 7 * config.lora.r as u64 };
@@ -137,7 +149,9 @@ pub fn plan(config: &SftConfig, facts: Option<&Facts>) -> Result<Memory> {
     let rows = sizes.queries + 2 * sizes.keys;
     // Inside of a layer: two norms, queries with keys and values, attention, the sum in the middle, gates, what is
     // between them and the way down, what adapters have in the middle, and the sums of attention.
-    let inside = 3 * w + rows + sizes.queries + 3 * f + ranks + sizes.heads;
+    // And what had no lengths of its own yet, of all matrices.
+    let lengths = if config.lora.use_dora { rows + 2 * w + 2 * f } else { 0 };
+    let inside = 3 * w + rows + sizes.queries + 3 * f + ranks + sizes.heads + lengths;
     // On the way back beside it, at the gates: the gradient of the state and of what was made of the gates.
     let back = w + 2 * f;
     // What is small enough is kept for what comes next, so that several kinds lie there at once.
@@ -148,7 +162,7 @@ pub fn plan(config: &SftConfig, facts: Option<&Facts>) -> Result<Memory> {
     let logits = (at_a_time * sizes.vocabulary + 4 * tokens * w) * 4;
     let states = (sizes.layers + 1) * tokens * w * 4;
     let mut memory = Memory {
-        weights: if config.full { 0 } else { sizes.bytes },
+        weights: if config.full { 0 } else { sizes.bytes + beneath },
         trained: trained * 4,
         gradients: trained * 4,
         optimizer: (2 * trained + largest) * 4,

@@ -11,7 +11,7 @@ peft, or all weights, on two texts. Adapters begin with numbers that both sides 
     /tmp/parity/bin/python tests/golden/peft_training.py /tmp/golden tests/golden/training
 
 The second command writes the models, the third reads `*.gguf` there and writes a `.json` for each, and for those named
-`*-lora` the adapter after the last step, as peft saves it.
+`*-lora` and `*-dora` the adapter after the last step, as peft saves it.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ RANK, ALPHA = 4, 8.0
 # Gradients are kept for every so many numbers, and their norm in full.
 STRIDE = 61
 # With all weights a larger rate magnifies rounding: Adam's first steps have the size of the rate, whatever the gradient's.
-RATES = {"lora": 1e-2, "all": 1e-3}
+RATES = {"lora": 1e-2, "dora": 1e-2, "all": 1e-3}
 OTHERS = 1e-3
 ADAMW = dict(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
 CLIP = 1.0
@@ -74,7 +74,7 @@ def adapter_parameters(model, name, config):
         parts = key.split(".")
         layer, module, which = parts[parts.index("layers") + 1], parts[-4], parts[-3]
         heads = 0
-        if name == "llama" and which == "lora_B" and module in ("q_proj", "k_proj"):
+        if name == "llama" and which in ("lora_B", "lora_magnitude_vector") and module in ("q_proj", "k_proj"):
             heads = config.num_attention_heads if module == "q_proj" else config.num_key_value_heads
         yield f"blk.{layer}.{MODULES[module]}.weight.{which.lower()}", parameter, heads
 
@@ -138,7 +138,7 @@ def train(model, parameters, rate, stride=STRIDE):
             first = [float(x) for x in logprobs]
             for name, parameter, heads in parameters:
                 gradient = parameter.grad.numpy()
-                gradient = permuted(gradient, heads) if heads and gradient.ndim == 2 else gradient
+                gradient = permuted(gradient.reshape(len(gradient), -1), heads) if heads else gradient
                 flat = gradient.reshape(-1)
                 gradients[name] = {"norm": float(np.linalg.norm(flat.astype(np.float64))),
                                    "numbers": [float(x) for x in flat[::stride]]}
@@ -158,17 +158,21 @@ def main(models, out):
             model.train()
             found = train(model, all_parameters(model, name, config), RATES[kind])
         else:
-            lora = peft.LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=list(MODULES))
+            lora = peft.LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, use_dora=kind == "dora",
+                                   target_modules=list(MODULES))
             model = peft.get_peft_model(model, lora).train()
             parameters = list(adapter_parameters(model, name, config))
             with torch.no_grad():
                 for own, parameter, heads in parameters:
+                    # The lengths of rows begin with those of the matrix.
+                    if parameter.dim() == 1:
+                        continue
                     begin = numbers(own, parameter.numel()).reshape(parameter.shape)
                     if heads:
                         begin = transformers_logits.unpermuted(begin, heads)
                     parameter.copy_(torch.from_numpy(np.ascontiguousarray(begin)))
-            found = train(model, parameters, RATES.get(kind, OTHERS), STRIDE if kind == "lora" else STRIDE * 7)
-            if kind == "lora":
+            found = train(model, parameters, RATES.get(kind, OTHERS), STRIDE if kind in RATES else STRIDE * 7)
+            if kind in RATES:
                 folder = Path(out) / f"{path.stem}-adapter"
                 model.save_pretrained(folder)
                 (folder / "README.md").unlink(missing_ok=True)

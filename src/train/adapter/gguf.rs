@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::{Adapter, Half, Halves, MOST_SIZE};
-use crate::error::{Error, Result};
+use super::{Adapter, Half, Halves, MOST_SIZE, Which};
+use crate::error::{Error, Place, Result};
 use crate::gguf::dequantise::{dequantise, knows};
 use crate::gguf::{Gguf, Tensor, TensorType, Value, Writer};
 use crate::train::lora::LoraConfig;
@@ -39,9 +39,9 @@ pub fn read(mut source: impl Read + Seek) -> Result<Adapter> {
         .ok_or_else(|| Error::data("adapter.lora.alpha is missing, or no number"))?;
     let mut halves = Halves::default();
     for tensor in &head.tensors {
-        let (name, is_b) = match (tensor.name.strip_suffix(".lora_a"), tensor.name.strip_suffix(".lora_b")) {
-            (Some(name), _) => (name, false),
-            (_, Some(name)) => (name, true),
+        let (name, which) = match (tensor.name.strip_suffix(".lora_a"), tensor.name.strip_suffix(".lora_b")) {
+            (Some(name), _) => (name, Which::A),
+            (_, Some(name)) => (name, Which::B),
             _ => return Err(Error::data(format!("tensor {:?} is neither .lora_a nor .lora_b", tensor.name))),
         };
         let [columns, rows] = *tensor.shape else {
@@ -52,7 +52,7 @@ pub fn read(mut source: impl Read + Seek) -> Result<Adapter> {
             return Err(Error::data(format!("tensor {:?} is larger than any model's", tensor.name)));
         };
         let numbers = numbers(&mut source, &head, tensor)?;
-        halves.put(name.into(), is_b, Half { numbers, rows, columns })?;
+        halves.put(name.into(), which, Half { numbers, rows, columns })?;
     }
     // As llama.cpp: without an alpha, B · A as it is.
     let pairs = halves.pairs(|rank| if alpha == 0.0 { 1.0 } else { (alpha / rank as f64) as f32 })?;
@@ -91,8 +91,15 @@ fn numbers(source: &mut (impl Read + Seek), head: &Gguf, tensor: &Tensor) -> Res
 /// scales B takes the difference.
 ///
 /// # Errors
-/// The disk is full, or the like.
+/// It has lengths of rows (DoRA), the disk is full, or the like.
 pub fn save(adapter: &Adapter, path: &Path, base: &str) -> Result<()> {
+    if adapter.config.use_dora {
+        return Err(Error::config(
+            "the adapter was trained with use_dora, and llama.cpp loads no such adapters: put it into the model with \
+             `rlkd export --model MODEL --adapter ADAPTER -o MERGED.gguf`",
+        )
+        .at(Place::file(path)));
+    }
     let first = adapter.pairs.values().next();
     // To llama.cpp an alpha of 0 is none at all.
     let alpha = first.map(|pair| pair.scale * pair.rank as f32).filter(|alpha| *alpha != 0.0).unwrap_or(1.0);

@@ -29,7 +29,8 @@ pub const TYPES: [TensorType; 8] = [
 /// What is written.
 #[derive(Clone, Debug, Default)]
 pub struct Export<'a> {
-    /// Adapters that are added, each times a factor: −1 takes one out again.
+    /// Adapters that are added one after the other, each times a factor: −1 takes one out again. Those with lengths of
+    /// rows (DoRA) are added whole or not at all.
     pub adapters: Vec<(&'a Adapter, f32)>,
     /// How matrices are stored; `None`: as they were. Vectors stay as they are.
     pub kind: Option<TensorType>,
@@ -56,6 +57,11 @@ pub struct Done {
 pub fn export(base: &Path, to: &Path, what: &Export<'_>, mut watch: impl FnMut(u64, u64)) -> Result<Done> {
     if same_file(base, to) {
         return Err(Error::config("the output is the model itself: name another file").at(Place::file(to)));
+    }
+    if what.adapters.iter().any(|(adapter, factor)| adapter.config.use_dora && *factor != 1.0) {
+        return Err(Error::config(
+            "an adapter with use_dora can be added, but not in part and not taken out again",
+        ));
     }
     if let Some(kind) = what.kind.filter(|kind| !TYPES.contains(kind)) {
         return Err(Error::config(format!("models are not written as {}", kind.name())));
@@ -151,6 +157,12 @@ fn changed(tensor: &Tensor, bytes: &[u8], pairs: &[(&Pair, f32)], kind: TensorTy
         let b = Matrix::new(&pair.b, pair.rows, pair.rank);
         let a = Matrix::new(&pair.a, pair.rank, pair.columns);
         add_product_on_all(MatrixMut::new(&mut numbers, pair.rows, pair.columns), b, a, pair.scale * factor);
+        let rows = numbers.chunks_exact_mut(pair.columns.max(1));
+        for (row, length) in rows.zip(pair.lengths.as_deref().unwrap_or_default()) {
+            let square: f64 = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+            let factor = if square > 0.0 { (f64::from(*length) / square.sqrt()) as f32 } else { 0.0 };
+            row.iter_mut().for_each(|x| *x *= factor);
+        }
     }
     holds(tensor, kind, &numbers)?;
     pack(kind, &numbers, tensor.shape[0] as usize)

@@ -11,6 +11,8 @@ pub mod peft;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use sha2::Digest;
+
 use super::lora::{LoraConfig, MODULES};
 use super::model::shape::Shape;
 use crate::error::{Error, Place, Result};
@@ -18,7 +20,7 @@ use crate::error::{Error, Place, Result};
 /// Rows and columns that are too many for any model, so that sizes can be multiplied.
 const MOST_SIZE: usize = 1 << 28;
 
-/// The two matrices beside one of the model's: scale · B · A is added to it.
+/// The two matrices beside one of the model's: scale · B · A is added to it, and then its rows may get other lengths.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pair {
     /// A, `[rank, columns]`.
@@ -33,6 +35,8 @@ pub struct Pair {
     pub columns: usize,
     /// What B · A is multiplied by.
     pub scale: f32,
+    /// The length of each row of the sum (DoRA); none where that is left as it is.
+    pub lengths: Option<Vec<f32>>,
 }
 
 /// An adapter.
@@ -131,7 +135,21 @@ impl Adapter {
 
     /// Numbers that were trained.
     pub fn parameters(&self) -> usize {
-        self.pairs.values().map(|pair| pair.a.len() + pair.b.len()).sum()
+        let of = |pair: &Pair| pair.a.len() + pair.b.len() + pair.lengths.as_ref().map_or(0, Vec::len);
+        self.pairs.values().map(of).sum()
+    }
+
+    /// A hash of its numbers.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = sha2::Sha256::new();
+        for (name, pair) in &self.pairs {
+            hash.update(name.as_bytes());
+            let lengths = pair.lengths.as_deref().unwrap_or_default();
+            for number in pair.a.iter().chain(&pair.b).chain(lengths).chain([&pair.scale]) {
+                hash.update(number.to_le_bytes());
+            }
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The modules that it covers, by `peft`'s names.
@@ -172,15 +190,19 @@ impl Pair {
     /// Whether its numbers are as many as its sizes say, and are numbers.
     fn check(&self, name: &str) -> Result<()> {
         let Pair { rank, rows, columns, scale, .. } = *self;
+        let lengths = self.lengths.as_deref();
         if rank == 0 || rank > rows.min(columns).max(1) * 4 || rows > MOST_SIZE || columns > MOST_SIZE {
             return Err(Error::data(format!(
                 "{name:?} has rank {rank} beside a matrix of {rows} by {columns}"
             )));
         }
-        if self.a.len() != rank * columns || self.b.len() != rows * rank {
+        let whole = lengths.is_none_or(|lengths| lengths.len() == rows);
+        if self.a.len() != rank * columns || self.b.len() != rows * rank || !whole {
             return Err(Error::data(format!("{name:?} has matrices of other sizes than it says")));
         }
-        if !scale.is_finite() || !self.a.iter().chain(&self.b).all(|x| x.is_finite()) {
+        if !scale.is_finite()
+            || !self.a.iter().chain(&self.b).chain(lengths.unwrap_or_default()).all(|x| x.is_finite())
+        {
             return Err(Error::data(format!("{name:?} holds what is no number (NaN or infinity)")));
         }
         Ok(())
@@ -194,31 +216,43 @@ struct Half {
     columns: usize,
 }
 
-/// What was read of each matrix's two: A and B.
+/// Which part of an adapter's matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    A,
+    B,
+    Lengths,
+}
+
+/// What was read of each matrix: A, B, and the lengths of rows.
 #[derive(Default)]
-struct Halves(BTreeMap<String, [Option<Half>; 2]>);
+struct Halves(BTreeMap<String, [Option<Half>; 3]>);
 
 impl Halves {
-    /// Adds A, or B.
-    fn put(&mut self, name: String, is_b: bool, half: Half) -> Result<()> {
-        let place = &mut self.0.entry(name.clone()).or_default()[usize::from(is_b)];
+    /// Adds what was read.
+    fn put(&mut self, name: String, which: Which, half: Half) -> Result<()> {
+        let place = &mut self.0.entry(name.clone()).or_default()[which as usize];
         match place.replace(half) {
             None => Ok(()),
-            Some(_) => Err(Error::data(format!("{} of {name:?} comes twice", if is_b { "B" } else { "A" }))),
+            Some(_) => Err(Error::data(format!("{which:?} of {name:?} comes twice"))),
         }
     }
 
     /// The pairs, with the scale that belongs to a rank.
     fn pairs(self, scale: impl Fn(usize) -> f32) -> Result<BTreeMap<String, Pair>> {
-        let pair = |(name, halves): (String, [Option<Half>; 2])| {
-            let [Some(a), Some(b)] = halves else {
+        let pair = |(name, halves): (String, [Option<Half>; 3])| {
+            let [Some(a), Some(b), lengths] = halves else {
                 return Err(Error::data(format!("{name:?} has one of A and B, and both are needed")));
             };
             if a.rows != b.columns || a.rows == 0 {
                 return Err(Error::data(format!("{name:?}: A has rank {} and B has {}", a.rows, b.columns)));
             }
             let (rank, rows, columns) = (a.rows, b.rows, a.columns);
-            Ok((name, Pair { a: a.numbers, b: b.numbers, rank, rows, columns, scale: scale(rank) }))
+            if lengths.as_ref().is_some_and(|lengths| lengths.numbers.len() != rows) {
+                return Err(Error::data(format!("{name:?} has {rows} rows, and lengths of another number")));
+            }
+            let lengths = lengths.map(|lengths| lengths.numbers);
+            Ok((name, Pair { a: a.numbers, b: b.numbers, rank, rows, columns, scale: scale(rank), lengths }))
         };
         self.0.into_iter().map(pair).collect()
     }

@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
-use super::{Adapter, Half, Halves, MOST_SIZE, place_of};
+use super::{Adapter, Half, Halves, MOST_SIZE, Which, place_of};
 use crate::error::{Error, Place, Result};
 use crate::files;
 use crate::train::lora::{LoraConfig, MODULES};
@@ -34,16 +34,18 @@ fn name_there(layer: usize, gguf: &str) -> String {
     format!("model.layers.{layer}.{block}.{module}")
 }
 
-/// Our name of a matrix, from `peft`'s without its prefix, and whether it is A.
-fn name_here(there: &str) -> Option<(String, bool)> {
+/// Our name of a matrix, from `peft`'s without its prefix, and what of it is meant.
+fn name_here(there: &str) -> Option<(String, Which)> {
     let there = there.strip_prefix(PREFIX).unwrap_or(there);
-    let stem = there.strip_suffix(".weight")?;
+    // That of lengths ends without it.
+    let stem = there.strip_suffix(".weight").unwrap_or(there);
     // Files of several adapters have the adapter's name behind it.
     let stem = stem.strip_suffix(".default").unwrap_or(stem);
     let (module, which) = stem.rsplit_once('.')?;
-    let is_a = match which {
-        "lora_A" => true,
-        "lora_B" => false,
+    let which = match which {
+        "lora_A" => Which::A,
+        "lora_B" => Which::B,
+        "lora_magnitude_vector" => Which::Lengths,
         _ => return None,
     };
     let (layer, rest) = module.strip_prefix("model.layers.")?.split_once('.')?;
@@ -52,7 +54,7 @@ fn name_here(there: &str) -> Option<(String, bool)> {
         rest.strip_prefix(block) == Some(name)
     })?;
     let name = format!("blk.{layer}.{gguf}.weight");
-    place_of(&name).map(|_| (name, is_a))
+    place_of(&name).map(|_| (name, which))
 }
 
 /// Puts the rows of B in the other order: of `heads` heads, between halves and pairs.
@@ -138,7 +140,6 @@ pub fn parse_config(bytes: &[u8]) -> Result<LoraConfig> {
         Some(_) => true,
     };
     for key in [
-        "use_dora",
         "modules_to_save",
         "fan_in_fan_out",
         "lora_bias",
@@ -190,6 +191,7 @@ pub fn parse_config(bytes: &[u8]) -> Result<LoraConfig> {
         r: rank as usize,
         lora_alpha: alpha as f32,
         use_rslora: object.get("use_rslora").and_then(Value::as_bool).unwrap_or(false),
+        use_dora: object.get("use_dora").and_then(Value::as_bool).unwrap_or(false),
         lora_dropout: object.get("lora_dropout").and_then(Value::as_f64).unwrap_or(0.0) as f32,
         target_modules,
     })
@@ -209,17 +211,27 @@ pub fn parse(bytes: &[u8], config: LoraConfig, shape: &Shape) -> Result<Adapter>
         .map_err(|error| Error::data(format!("not a whole file of safetensors: {error}")))?;
     let mut halves = Halves::default();
     for (there, view) in file.iter() {
-        let Some((name, is_a)) = name_here(there) else {
+        let Some((name, which)) = name_here(there) else {
             return Err(Error::data(format!("{there:?} is no matrix of an adapter that is known here")));
         };
-        let [rows, columns] = *view.shape() else {
-            return Err(Error::data(format!("{there:?} is no matrix: its shape is {:?}", view.shape())));
+        let (rows, columns) = match (view.shape(), which) {
+            (&[rows, columns], Which::A | Which::B) => (rows, columns),
+            (&[rows], Which::Lengths) if config.use_dora => (rows, 1),
+            (_, Which::Lengths) if !config.use_dora => {
+                return Err(Error::data(format!("{there:?} is there, and use_dora is not set in {CONFIG}")));
+            }
+            _ => return Err(Error::data(format!("{there:?} has the shape {:?}", view.shape()))),
         };
         let numbers = numbers(there, &view)?;
-        halves.put(name, !is_a, Half { numbers, rows, columns })?;
+        halves.put(name, which, Half { numbers, rows, columns })?;
     }
     let mut pairs = halves.pairs(|rank| LoraConfig { r: rank, ..config.clone() }.scale())?;
     for (name, pair) in &mut pairs {
+        if config.use_dora && pair.lengths.is_none() {
+            return Err(Error::data(format!(
+                "use_dora is set in {CONFIG}, and {name:?} has no lengths of rows"
+            )));
+        }
         let module = place_of(name).map_or("", |(_, module)| module);
         let Some(heads) = heads_in_other_order(shape, module) else { continue };
         let rows = shape.sizes(module).0;
@@ -230,6 +242,7 @@ pub fn parse(bytes: &[u8], config: LoraConfig, shape: &Shape) -> Result<Adapter>
             )));
         }
         pair.b = reorder(&pair.b, pair.rank, heads, true);
+        pair.lengths = pair.lengths.take().map(|lengths| reorder(&lengths, 1, heads, true));
     }
     Ok(Adapter { config, architecture: shape.architecture.clone(), pairs })
 }
@@ -281,7 +294,7 @@ pub fn config_of(adapter: &Adapter, shape: &Shape, base: &str) -> Value {
         "lora_alpha": config.lora_alpha,
         "lora_dropout": config.lora_dropout,
         "use_rslora": config.use_rslora,
-        "use_dora": false,
+        "use_dora": config.use_dora,
         "bias": "none",
         "fan_in_fan_out": false,
         "inference_mode": true,
@@ -298,13 +311,15 @@ pub fn config_of(adapter: &Adapter, shape: &Shape, base: &str) -> Value {
 /// # Errors
 /// Sizes that do not go together.
 pub fn bytes_of(adapter: &Adapter, shape: &Shape) -> Result<Vec<u8>> {
-    let mut tensors: Vec<(String, [usize; 2], Vec<u8>)> = Vec::new();
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
     for (name, pair) in &adapter.pairs {
         let Some((layer, module)) = place_of(name) else { continue };
-        let mut b = match heads_in_other_order(shape, module) {
-            Some(heads) => reorder(&pair.b, pair.rank, heads, false),
-            None => pair.b.clone(),
+        let theirs = |rows: &[f32], rank: usize| match heads_in_other_order(shape, module) {
+            Some(heads) => reorder(rows, rank, heads, false),
+            None => rows.to_vec(),
         };
+        let mut b = theirs(&pair.b, pair.rank);
+        let lengths = pair.lengths.as_ref().map(|lengths| theirs(lengths, 1));
         // peft multiplies by what alpha and the rank make; B takes the difference, if there is one.
         let theirs = LoraConfig { r: pair.rank, ..adapter.config.clone() }.scale();
         if (pair.scale / theirs - 1.0).abs() > 1e-6 {
@@ -312,14 +327,17 @@ pub fn bytes_of(adapter: &Adapter, shape: &Shape) -> Result<Vec<u8>> {
         }
         let there = format!("{PREFIX}{}", name_there(layer, module));
         let bytes = |numbers: &[f32]| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-        tensors.push((format!("{there}.lora_A.weight"), [pair.rank, pair.columns], bytes(&pair.a)));
-        tensors.push((format!("{there}.lora_B.weight"), [pair.rows, pair.rank], bytes(&b)));
+        tensors.push((format!("{there}.lora_A.weight"), vec![pair.rank, pair.columns], bytes(&pair.a)));
+        tensors.push((format!("{there}.lora_B.weight"), vec![pair.rows, pair.rank], bytes(&b)));
+        if let Some(lengths) = lengths {
+            tensors.push((format!("{there}.lora_magnitude_vector"), vec![pair.rows], bytes(&lengths)));
+        }
     }
     let failed = |error| Error::data(format!("the adapter cannot be written as safetensors: {error}"));
     let views: Vec<(&str, TensorView<'_>)> = tensors
         .iter()
         .map(|(name, shape, bytes)| {
-            Ok((name.as_str(), TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(failed)?))
+            Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?))
         })
         .collect::<Result<_>>()?;
     let about = [("format".to_owned(), "pt".to_owned())].into();
@@ -352,16 +370,20 @@ mod tests {
     fn names_go_there_and_back() {
         for (_, gguf) in MODULES {
             let there = format!("{PREFIX}{}.lora_B.weight", name_there(7, gguf));
-            assert_eq!(name_here(&there), Some((format!("blk.7.{gguf}.weight"), false)), "{there}");
+            assert_eq!(name_here(&there), Some((format!("blk.7.{gguf}.weight"), Which::B)), "{there}");
         }
         assert_eq!(
             name_here("base_model.model.model.layers.0.mlp.up_proj.lora_A.default.weight"),
-            Some(("blk.0.ffn_up.weight".into(), true))
+            Some(("blk.0.ffn_up.weight".into(), Which::A))
+        );
+        assert_eq!(
+            name_here("base_model.model.model.layers.0.mlp.up_proj.lora_magnitude_vector"),
+            Some(("blk.0.ffn_up.weight".into(), Which::Lengths))
         );
         for wrong in [
             "base_model.model.model.layers.0.self_attn.up_proj.lora_A.weight",
             "base_model.model.lm_head.lora_A.weight",
-            "base_model.model.model.layers.0.mlp.up_proj.lora_magnitude_vector",
+            "base_model.model.model.layers.0.mlp.up_proj.lora_embedding_A",
             "base_model.model.model.layers.01.mlp.up_proj.lora_A.weight",
             "",
         ] {
@@ -393,7 +415,6 @@ mod tests {
         assert_eq!((config.r, config.lora_alpha, config.use_rslora), (8, 16.0, true));
         for (change, expected) in [
             (json!({"peft_type": "IA3"}), "IA3"),
-            (json!({"use_dora": true}), "use_dora"),
             (json!({"modules_to_save": ["lm_head"]}), "modules_to_save"),
             (json!({"bias": "all"}), "bias"),
             (json!({"alpha_pattern": {"q_proj": 3}}), "alpha_pattern"),

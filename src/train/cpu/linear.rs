@@ -23,8 +23,25 @@ pub struct Weight {
     /// Inputs.
     pub columns: usize,
     store: Store,
+    /// What is added to what is stored.
+    beneath: Vec<Arc<LowRank>>,
     /// The same on another device, made at the first use.
     there: Arc<OnceLock<QTensor>>,
+    /// Sums of the squares of each row, made at the first use.
+    squares: Arc<OnceLock<Arc<[f64]>>>,
+}
+
+/// A matrix of few numbers, scale · B · A: that of an adapter that is not trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LowRank {
+    /// A, `[rank, columns]`.
+    pub a: Vec<f32>,
+    /// B, `[rows, rank]`.
+    pub b: Vec<f32>,
+    /// Rows of A.
+    pub rank: usize,
+    /// What B · A is multiplied by.
+    pub scale: f32,
 }
 
 #[derive(Clone, Debug)]
@@ -39,20 +56,58 @@ impl Weight {
     /// A matrix of floats. Panics if there are not `rows` · `columns`.
     pub fn dense(numbers: Arc<[f32]>, rows: usize, columns: usize) -> Self {
         assert_eq!(numbers.len(), rows * columns);
-        Weight { rows, columns, store: Store::Dense(numbers), there: Arc::default() }
+        Self::of(Store::Dense(numbers), rows, columns)
     }
 
     /// A matrix whose rows are stored as `kind`, in whole blocks. Panics if the bytes are not those of its size.
     pub fn packed(kind: TensorType, bytes: Arc<[u8]>, rows: usize, columns: usize) -> Self {
         assert!((columns as u64).is_multiple_of(kind.block()));
         assert_eq!(Some(bytes.len() as u64), kind.bytes(&[columns as u64, rows as u64]));
-        Weight { rows, columns, store: Store::Packed(kind, bytes), there: Arc::default() }
+        Self::of(Store::Packed(kind, bytes), rows, columns)
+    }
+
+    fn of(store: Store, rows: usize, columns: usize) -> Self {
+        Weight { rows, columns, store, beneath: Vec::new(), there: Arc::default(), squares: Arc::default() }
+    }
+
+    /// The same with `low` added: to numbers at once, to packed ones wherever they are unpacked, which costs as little as
+    /// the unpacking. Panics if its sizes are others.
+    #[must_use]
+    pub fn on_top_of(&self, low: Arc<LowRank>) -> Self {
+        assert_eq!((low.b.len(), low.a.len()), (self.rows * low.rank, low.rank * self.columns));
+        let mut new = Self::of(self.store.clone(), self.rows, self.columns);
+        new.beneath.clone_from(&self.beneath);
+        match &self.store {
+            Store::Gone => {}
+            Store::Packed(..) => new.beneath.push(low),
+            Store::Dense(numbers) => {
+                let mut numbers = numbers.to_vec();
+                low.add(self.columns, 0, &mut numbers);
+                new.store = Store::Dense(numbers.into());
+            }
+        }
+        new
+    }
+
+    /// The sum of the squares of each row.
+    pub fn squares(&self) -> Arc<[f64]> {
+        let squares = || {
+            let mut squares = Vec::with_capacity(self.rows);
+            self.panels(|_, panel| {
+                let rows = panel.par_chunks_exact(self.columns.max(1));
+                let own: Vec<f64> =
+                    rows.map(|row| row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum()).collect();
+                squares.extend(own);
+            });
+            squares.into()
+        };
+        Arc::clone(self.squares.get_or_init(squares))
     }
 
     /// The same without its numbers, for a matrix that is trained and is kept elsewhere.
     #[must_use]
     pub fn without_numbers(&self) -> Self {
-        Weight { store: Store::Gone, there: Arc::default(), ..self.clone() }
+        Self::of(Store::Gone, self.rows, self.columns)
     }
 
     /// Whether it has its numbers.
@@ -62,11 +117,13 @@ impl Weight {
 
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
-        match &self.store {
-            Store::Gone => 0,
-            Store::Dense(numbers) => numbers.len() * 4,
-            Store::Packed(_, bytes) => bytes.len(),
-        }
+        let beneath: usize = self.beneath.iter().map(|low| (low.a.len() + low.b.len()) * 4).sum();
+        beneath
+            + match &self.store {
+                Store::Gone => 0,
+                Store::Dense(numbers) => numbers.len() * 4,
+                Store::Packed(_, bytes) => bytes.len(),
+            }
     }
 
     /// Unpacks the rows from `from` on into `out`, one behind the other.
@@ -82,6 +139,7 @@ impl Weight {
                     .for_each(|(out, bytes)| dequantise(*kind, bytes, out));
             }
         }
+        self.beneath.iter().for_each(|low| low.add(self.columns, from, out));
     }
 
     /// Calls `work` with the first row of each panel and its numbers.
@@ -112,11 +170,20 @@ impl Weight {
             self.unpack(0, &mut numbers);
             return Tensor::from_vec(numbers, (self.rows, self.columns), device);
         }
-        if let Some(there) = self.there.get() {
-            return there.dequantize(device);
+        let there = match self.there.get() {
+            Some(there) => there,
+            None => {
+                let made = self.on(device)?;
+                self.there.get_or_init(|| made)
+            }
+        };
+        let mut numbers = there.dequantize(device)?;
+        for low in &self.beneath {
+            let b = Tensor::from_slice(&low.b, (self.rows, low.rank), device)?;
+            let a = Tensor::from_slice(&low.a, (low.rank, self.columns), device)?;
+            numbers = (numbers + (b.matmul(&a)? * f64::from(low.scale))?)?;
         }
-        let made = self.on(device)?;
-        self.there.get_or_init(|| made).dequantize(device)
+        Ok(numbers)
     }
 
     fn on(&self, device: &Device) -> candle_core::Result<QTensor> {
@@ -162,6 +229,16 @@ impl Weight {
             }
             add = true;
         });
+    }
+}
+
+impl LowRank {
+    /// Adds its rows from `from` on to rows of `columns` numbers.
+    fn add(&self, columns: usize, from: usize, to: &mut [f32]) {
+        let rows = to.len() / columns.max(1);
+        let b = Matrix::new(&self.b[from * self.rank..], rows, self.rank);
+        let a = Matrix::new(&self.a, self.rank, columns);
+        add_product_on_all(MatrixMut::new(to, rows, columns), b, a, self.scale);
     }
 }
 

@@ -20,6 +20,7 @@ impl Model {
             let Some(name) = one.name.strip_suffix(".lora_a") else { continue };
             let matrix = self.weights.matrix(name)?;
             let b = &self.parameters[at + 1].value;
+            let lengths = self.place(&format!("{name}.{LENGTHS}")).map(|at| &self.parameters[at].value);
             let pair = Pair {
                 a: numbers(&one.value)?,
                 b: numbers(b)?,
@@ -27,6 +28,7 @@ impl Model {
                 rows: matrix.rows,
                 columns: matrix.columns,
                 scale: config.scale(),
+                lengths: lengths.map(numbers).transpose()?,
             };
             pairs.insert(name.to_owned(), pair);
         }
@@ -40,14 +42,24 @@ impl Model {
     /// It does not cover the same matrices with the same rank and scale; names one. Nothing is changed then.
     pub fn set_adapter(&mut self, adapter: &Adapter) -> Result<()> {
         adapter.check(&self.weights.shape)?;
-        let own = self.adapter()?.ok_or_else(|| Error::config("all weights are trained, and no adapter"))?;
-        for (name, pair) in &own.pairs {
+        let Trained::Lora(config) = &self.trained else {
+            return Err(Error::config("all weights are trained, and no adapter"));
+        };
+        let own = self.adapter()?.map(|own| own.pairs).unwrap_or_default();
+        for (name, pair) in &own {
             let Some(theirs) = adapter.pairs.get(name) else {
                 return Err(Error::config(format!(
                     "the adapter has no {name:?}, which target_modules covers"
                 )));
             };
             // A scale that went through a file of llama.cpp comes back rounded.
+            if theirs.lengths.is_some() != pair.lengths.is_some() {
+                return Err(Error::config(format!(
+                    "use_dora is {} here, and the adapter was trained the other way: take use_dora = {}",
+                    config.use_dora,
+                    theirs.lengths.is_some()
+                )));
+            }
             if theirs.rank != pair.rank || (theirs.scale / pair.scale - 1.0).abs() > 1e-5 {
                 return Err(Error::config(format!(
                     "{name:?} has rank {} and scale {} in the adapter, and r and lora_alpha make {} and {}",
@@ -55,24 +67,29 @@ impl Model {
                 )));
             }
         }
-        if let Some(name) = adapter.pairs.keys().find(|name| !own.pairs.contains_key(*name)) {
+        if let Some(name) = adapter.pairs.keys().find(|name| !own.contains_key(*name)) {
             return Err(Error::config(format!(
                 "the adapter has {name:?}, which target_modules does not cover"
             )));
         }
         for one in &mut self.parameters {
-            let (name, is_a) = match one.name.strip_suffix(".lora_a") {
-                Some(name) => (name, true),
-                None => (one.name.strip_suffix(".lora_b").unwrap_or(&one.name), false),
-            };
+            let Some((name, which)) = one.name.rsplit_once('.') else { continue };
             let Some(pair) = adapter.pairs.get(name) else { continue };
-            let numbers = if is_a { &pair.a } else { &pair.b };
+            let numbers = match (which, &pair.lengths) {
+                ("lora_a", _) => &pair.a,
+                ("lora_b", _) => &pair.b,
+                (_, Some(lengths)) => lengths,
+                (_, None) => continue,
+            };
             let value = Tensor::from_slice(numbers, one.value.shape(), one.value.device())?;
             one.value = value.to_dtype(one.value.dtype())?;
         }
         Ok(())
     }
 }
+
+/// What stands behind the names of the lengths of rows.
+pub(super) const LENGTHS: &str = "lora_magnitude_vector";
 
 fn numbers(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
     tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()

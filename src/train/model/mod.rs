@@ -23,6 +23,7 @@ use super::ops::{
 use super::tape::{Slot, Tape};
 use crate::error::{Error, Result};
 use crate::seed::{Seed, mix};
+use exchange::LENGTHS;
 pub use weights::Weights;
 
 /// What of a model is trained.
@@ -98,6 +99,8 @@ pub struct Model {
     pub recompute: bool,
     /// Where and in which type of numbers candle's operations are used instead of our loops.
     elsewhere: Option<(Device, DType)>,
+    /// The lowest layer of which something is trained: gradients go no further down. 0 if the embedding is trained.
+    lowest: usize,
 }
 
 /// What a pass through the layers left.
@@ -143,6 +146,11 @@ impl Model {
                         let a = config.draw_a(seed, &name, columns);
                         add(format!("{name}.lora_a"), a, &[config.r, columns])?;
                         add(format!("{name}.lora_b"), vec![0.0; rows * config.r], &[rows, config.r])?;
+                        if config.use_dora {
+                            let lengths =
+                                matrix.squares().iter().map(|square| square.sqrt() as f32).collect();
+                            add(format!("{name}.{LENGTHS}"), lengths, &[rows])?;
+                        }
                     }
                 }
                 if parameters.is_empty() {
@@ -162,9 +170,14 @@ impl Model {
                 }
             }
         }
+        let layer_of = |one: &Parameter| -> usize {
+            let layer = one.name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse().ok());
+            layer.unwrap_or(if one.name == "token_embd.weight" { 0 } else { usize::MAX })
+        };
+        let lowest = parameters.iter().map(layer_of).min().unwrap_or(0);
         let places = parameters.iter().enumerate().map(|(at, one)| (one.name.clone(), at)).collect();
         let angles = weights.shape.rope.angles(0);
-        Ok(Model { weights, trained, parameters, places, angles, recompute: false, elsewhere: None })
+        Ok(Model { weights, trained, parameters, places, angles, recompute: false, elsewhere: None, lowest })
     }
 
     /// Moves what is trained to a device, or to another type of numbers: there, operations are composed of candle's own.
@@ -382,7 +395,7 @@ impl Model {
         Ok(done?)
     }
 
-    /// Runs the layers. With `keep`, their tapes stay.
+    /// Runs the layers. With `keep`, the tapes of those that gradients go through stay.
     fn forward(&self, texts: &Texts, dropout: Option<Seed>, keep: bool) -> Result<Passed> {
         let width = self.weights.shape.width;
         let first = match self.place("token_embd.weight") {
@@ -405,10 +418,10 @@ impl Model {
         for number in 0..self.weights.shape.layers {
             let layer = self.layer(number, &passed.states[number], texts, dropout)?;
             passed.states.push(layer.tape.value(layer.output).clone());
-            if keep {
+            let goes_back = dropout.is_some() && number >= self.lowest;
+            if keep && goes_back {
                 passed.layers.push(layer);
-            } else if dropout.is_none() {
-                // Nobody goes back.
+            } else if !goes_back {
                 passed.states[number] = Value::spent(&[]);
             }
         }
@@ -479,8 +492,7 @@ impl Model {
     fn layer(&self, number: usize, input: &Value, texts: &Texts, dropout: Option<Seed>) -> Result<Layer> {
         let shape = &self.weights.shape;
         let mut tape = Tape::default();
-        // The first layer's input leads to nothing that is trained, unless the embedding is.
-        let wanted = number > 0 || self.place("token_embd.weight").is_some();
+        let wanted = number > self.lowest || self.place("token_embd.weight").is_some();
         let mut parameters = Vec::new();
         let own = |name: &str| format!("blk.{number}.{name}");
         let x = tape.leaf(input.clone(), wanted);
@@ -547,7 +559,8 @@ impl Model {
                 Trained::Lora(config) if trained(&format!("{matrix}.lora_a")).is_some() => {
                     trained(&format!("{matrix}.lora_b"));
                     share = config.lora_dropout;
-                    Some(Low { rank: config.r, scale: config.scale() })
+                    trained(&format!("{matrix}.{LENGTHS}"));
+                    Some(Low { rank: config.r, scale: config.scale(), dora: config.use_dora })
                 }
                 _ => None,
             };

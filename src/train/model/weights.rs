@@ -10,7 +10,8 @@ use super::shape::Shape;
 use crate::error::{Error, Place, Result};
 use crate::gguf::dequantise::{dequantise, knows};
 use crate::gguf::{Gguf, Tensor, check};
-use crate::train::ops::Weight;
+use crate::train::adapter::Adapter;
+use crate::train::ops::{LowRank, Weight};
 
 /// Matrices and vectors by the names of the file, such as `blk.0.attn_q.weight`.
 #[derive(Clone, Debug)]
@@ -98,6 +99,26 @@ impl Weights {
         let mut numbers = vec![0.0; matrix.rows * matrix.columns];
         matrix.unpack(0, &mut numbers);
         Some(numbers)
+    }
+
+    /// Puts an adapter that is not trained onto the matrices: what is trained beside them stands on top of it.
+    ///
+    /// # Errors
+    /// It does not fit the model, or has lengths of rows (DoRA), which packed matrices cannot take; nothing is changed then.
+    pub fn put(&mut self, adapter: &Adapter) -> Result<()> {
+        adapter.check(&self.shape)?;
+        if adapter.config.use_dora {
+            return Err(Error::config(
+                "an adapter with use_dora cannot lie beneath another: put it into the model with `rlkd export` first",
+            ));
+        }
+        for (name, pair) in &adapter.pairs {
+            let low = LowRank { a: pair.a.clone(), b: pair.b.clone(), rank: pair.rank, scale: pair.scale };
+            if let Some(matrix) = self.matrices.get_mut(name) {
+                *matrix = matrix.on_top_of(Arc::new(low));
+            }
+        }
+        Ok(())
     }
 
     /// Lets go the numbers of a matrix that is trained.

@@ -21,7 +21,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, S
 use crate::train::cpu::buffer::Buffer;
 
 pub use crate::train::cpu::attention::Heads;
-pub use crate::train::cpu::linear::Weight;
+pub use crate::train::cpu::linear::{LowRank, Weight};
 pub use crate::train::cpu::rope::{Angles, Layout as RopeLayout};
 pub use attention::Attention;
 pub use embedding::Embedding;

@@ -39,6 +39,9 @@ pub struct Adapter {
     pub rank: usize,
     /// What B · A is multiplied by.
     pub scale: f32,
+    /// Whether the sum's rows get lengths of their own, an input `[rows]` behind B (DoRA, Liu et al., 2024). Their lengths
+    /// before count as constants on the way back, as in section 4.3 there and in `peft`.
+    pub dora: bool,
 }
 
 /// A matrix whose outputs lie beside those of others.
@@ -71,7 +74,24 @@ struct Own {
     place: usize,
     matrix: Option<usize>,
     bias: Option<usize>,
-    adapter: Option<(Adapter, usize, usize)>,
+    adapter: Option<Low>,
+}
+
+/// What [`Projection::lengths_back`] finds.
+struct LengthsBack {
+    /// The gradients of the lengths, with their inputs.
+    gradients: Vec<(usize, Vec<f32>)>,
+    /// The gradient of the outputs before they got their lengths, where some did.
+    dout: Option<Buffer>,
+}
+
+/// An adapter and its inputs.
+#[derive(Clone, Copy)]
+struct Low {
+    of: Adapter,
+    a: usize,
+    b: usize,
+    lengths: Option<usize>,
 }
 
 impl Projection {
@@ -104,7 +124,9 @@ impl Projection {
                     place,
                     matrix: input(matches!(part.base, Base::Trained)),
                     bias: input(matches!(part.bias, Bias::Trained)),
-                    adapter: part.adapter.and_then(|adapter| Some((adapter, input(true)?, input(true)?))),
+                    adapter: part.adapter.and_then(|of| {
+                        Some(Low { of, a: input(true)?, b: input(true)?, lengths: input(of.dora) })
+                    }),
                 };
                 place += part.rows;
                 own
@@ -123,11 +145,135 @@ impl Projection {
     /// A of all adapters, one below the other.
     fn all_a(&self, own: &[Own], inputs: &[&[f32]]) -> Vec<f32> {
         let mut all = Vec::with_capacity(self.ranks() * self.columns);
-        for (_, a, _) in own.iter().filter_map(|own| own.adapter) {
-            all.extend_from_slice(inputs[a]);
+        for low in own.iter().filter_map(|own| own.adapter) {
+            all.extend_from_slice(inputs[low.a]);
         }
         all
     }
+
+    /// Adds what the adapters make of x. Keeps x · Aᵀ of all; then, of each part whose rows have lengths of their own,
+    /// one over the lengths before, and the outputs before.
+    fn add_adapters(&self, own: &[Own], inputs: &[&[f32]], rows: usize, out: &mut [f32]) -> Saved {
+        let (x, width, columns, ranks) = (inputs[0], self.width(), self.columns, self.ranks());
+        if ranks == 0 {
+            return Saved::default();
+        }
+        let mut saved = Buffer::any(rows * ranks + (rows + 1) * self.width_with_lengths());
+        let (low, mut rest) = saved.split_at_mut(rows * ranks);
+        let seen = self.seen(x);
+        let all_a = self.all_a(own, inputs);
+        product_on_all(
+            MatrixMut::new(low, rows, ranks),
+            Matrix::new(seen.as_deref().unwrap_or(x), rows, columns),
+            Matrix::new(&all_a, ranks, columns).transposed(),
+            1.0,
+        );
+        let mut from = 0;
+        for (own, part) in own.iter().zip(&self.parts) {
+            let Some(Low { of, b, .. }) = own.adapter else { continue };
+            add_product_on_all(
+                MatrixMut::strided(&mut out[own.place..], rows, part.rows, width),
+                Matrix::strided(&low[from..], rows, of.rank, ranks),
+                Matrix::new(inputs[b], part.rows, of.rank).transposed(),
+                of.scale,
+            );
+            from += of.rank;
+        }
+        for (place, count, weight, low, lengths) in self.with_lengths(own) {
+            let (over, others) = rest.split_at_mut(count);
+            let (before, others) = others.split_at_mut(rows * count);
+            over.copy_from_slice(&over_lengths(weight, low.of, inputs[low.a], inputs[low.b]));
+            for (to, row) in before.chunks_exact_mut(count).zip(out.chunks_exact(width)) {
+                to.copy_from_slice(&row[place..place + count]);
+            }
+            let factors: Vec<f32> = over.iter().zip(inputs[lengths]).map(|(over, own)| over * own).collect();
+            scale_columns(out, width, place, &factors);
+            rest = others;
+        }
+        saved
+    }
+
+    /// The parts whose rows have lengths of their own: where their outputs begin, how many they are, the matrix, the
+    /// adapter.
+    fn with_lengths<'a>(
+        &'a self,
+        own: &'a [Own],
+    ) -> impl Iterator<Item = (usize, usize, &'a Weight, Low, usize)> {
+        own.iter().zip(&self.parts).filter_map(|(own, part)| match (&part.base, own.adapter?) {
+            (Base::Frozen(weight), low) => Some((own.place, part.rows, weight, low, low.lengths?)),
+            _ => None,
+        })
+    }
+
+    /// The way back through lengths of their own.
+    fn lengths_back(
+        &self,
+        own: &[Own],
+        inputs: &[&[f32]],
+        rows: usize,
+        saved: &[f32],
+        dout: &[f32],
+    ) -> LengthsBack {
+        let mut back = LengthsBack { gradients: Vec::new(), dout: None };
+        let (width, mut rest) = (self.width(), saved.get(rows * self.ranks()..).unwrap_or_default());
+        for (place, count, _, _, lengths) in self.with_lengths(own) {
+            let (over, others) = rest.split_at(count);
+            let (before, others) = others.split_at(rows * count);
+            rest = others;
+            let mut products = Buffer::any(rows * count);
+            by_rows(&mut products, count, |from, products| {
+                let rows = products.chunks_exact_mut(count).zip(before[from * count..].chunks_exact(count));
+                for ((to, before), dout) in rows.zip(dout[from * width..].chunks_exact(width)) {
+                    to.iter_mut().zip(before).zip(&dout[place..]).for_each(|((to, x), y)| *to = x * y);
+                }
+            });
+            let mut gradient = vec![0.0; count];
+            sum_rows(&products, count, 0, &mut gradient);
+            gradient.iter_mut().zip(over).for_each(|(x, over)| *x *= over);
+            back.gradients.push((lengths, gradient));
+            let factors: Vec<f32> = over.iter().zip(inputs[lengths]).map(|(over, own)| over * own).collect();
+            let dout = back.dout.get_or_insert_with(|| Buffer::copy(dout));
+            scale_columns(dout, width, place, &factors);
+        }
+        back
+    }
+
+    /// Outputs whose rows have lengths of their own.
+    fn width_with_lengths(&self) -> usize {
+        let parts = self.parts.iter().filter(|part| part.adapter.is_some_and(|adapter| adapter.dora));
+        parts.map(|part| part.rows).sum()
+    }
+}
+
+/// One over the lengths of the rows of W + scale · B · A, without that matrix: of ‖w + s·bA‖² = ‖w‖² + 2s·b(Aw) +
+/// s²·b(AAᵀ)bᵀ the middle is a product of W with `rank` rows. 0 for rows of nothing but 0.
+fn over_lengths(weight: &Weight, adapter: Adapter, a: &[f32], b: &[f32]) -> Vec<f32> {
+    let Adapter { rank, scale, .. } = adapter;
+    let (rows, columns, scale) = (weight.rows, weight.columns, f64::from(scale));
+    let mut wa = Buffer::any(rank * rows);
+    weight.forward(a, &mut wa, rows, 0);
+    let mut aa = vec![0.0; rank * rank];
+    let matrix = Matrix::new(a, rank, columns);
+    product_on_all(MatrixMut::new(&mut aa, rank, rank), matrix, matrix.transposed(), 1.0);
+    let length = |(row, (b, own)): (usize, (&[f32], &f64))| {
+        let mut square = *own;
+        for (k, x) in b.iter().enumerate() {
+            let across: f64 =
+                b.iter().zip(&aa[k * rank..]).map(|(y, aa)| f64::from(*y) * f64::from(*aa)).sum();
+            square += scale * f64::from(*x) * (2.0 * f64::from(wa[k * rows + row]) + scale * across);
+        }
+        if square > 0.0 { (1.0 / square.sqrt()) as f32 } else { 0.0 }
+    };
+    b.chunks_exact(rank).zip(&*weight.squares()).enumerate().map(length).collect()
+}
+
+/// Multiplies the columns from `place` on of each row by `factors`.
+fn scale_columns(numbers: &mut [f32], width: usize, place: usize, factors: &[f32]) {
+    by_rows(numbers, width, |_, numbers| {
+        for row in numbers.chunks_exact_mut(width) {
+            row[place..].iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
+        }
+    });
 }
 
 /// Puts the sums of columns from `place` on into `to`; rows are added up part by part, whoever does it.
@@ -177,9 +323,14 @@ impl Op for Projection {
             };
             has(own.matrix, &[part.rows, self.columns]);
             has(own.bias, &[part.rows]);
-            if let Some((adapter, a, b)) = own.adapter {
-                has(Some(a), &[adapter.rank, self.columns]);
-                has(Some(b), &[part.rows, adapter.rank]);
+            if let Some(low) = own.adapter {
+                has(Some(low.a), &[low.of.rank, self.columns]);
+                has(Some(low.b), &[part.rows, low.of.rank]);
+                has(low.lengths, &[part.rows]);
+                // What peft does with both takes a second product with the matrix.
+                let alone =
+                    matches!(part.base, Base::Frozen(_)) && self.dropout.is_none_or(|own| own.0 == 0.0);
+                fits &= !low.of.dora || alone;
             }
             if let Base::Frozen(weight) = &part.base {
                 fits &= (weight.rows, weight.columns) == (part.rows, self.columns);
@@ -212,6 +363,7 @@ impl Op for Projection {
                 (Base::Trained, None) => {}
             }
         }
+        let saved = self.add_adapters(&own, inputs, rows, out);
         let biases: Vec<(usize, &[f32])> = own
             .iter()
             .zip(&self.parts)
@@ -230,31 +382,7 @@ impl Op for Projection {
                 }
             });
         }
-        let ranks = self.ranks();
-        if ranks == 0 {
-            return Saved::default();
-        }
-        let mut low = Buffer::any(rows * ranks);
-        let seen = self.seen(x);
-        let all_a = self.all_a(&own, inputs);
-        product_on_all(
-            MatrixMut::new(&mut low, rows, ranks),
-            Matrix::new(seen.as_deref().unwrap_or(x), rows, columns),
-            Matrix::new(&all_a, ranks, columns).transposed(),
-            1.0,
-        );
-        let mut from = 0;
-        for (own, part) in own.iter().zip(&self.parts) {
-            let Some((adapter, _, b)) = own.adapter else { continue };
-            add_product_on_all(
-                MatrixMut::strided(&mut out[own.place..], rows, part.rows, width),
-                Matrix::strided(&low[from..], rows, adapter.rank, ranks),
-                Matrix::new(inputs[b], part.rows, adapter.rank).transposed(),
-                adapter.scale,
-            );
-            from += adapter.rank;
-        }
-        low
+        saved
     }
 
     fn backward(
@@ -278,6 +406,14 @@ impl Op for Projection {
             gradients[0] = dx;
             return gradients.into_iter().map(|gradient| gradient.map(Back::from)).collect();
         }
+        let lengths = self.lengths_back(&own, inputs, rows, saved, dout);
+        for (at, gradient) in lengths.gradients {
+            if let Some(to) = &mut gradients[at] {
+                to.copy_from_slice(&gradient);
+            }
+        }
+        let after = dout;
+        let dout = lengths.dout.as_deref().unwrap_or(dout);
         for (own, part) in own.iter().zip(&self.parts) {
             let dy = || Matrix::strided(&dout[own.place..], rows, part.rows, width);
             if let Some(dx) = &mut dx {
@@ -301,7 +437,7 @@ impl Op for Projection {
                 product_on_all(to, dy().transposed(), Matrix::new(x, rows, columns), 1.0);
             }
             if let Some(gradient) = own.bias.and_then(|at| gradients[at].as_mut()) {
-                sum_rows(dout, width, own.place, gradient);
+                sum_rows(after, width, own.place, gradient);
             }
         }
         let ranks = self.ranks();
@@ -309,23 +445,23 @@ impl Op for Projection {
             let mut dlow = Buffer::any(rows * ranks);
             let mut from = 0;
             for (own, part) in own.iter().zip(&self.parts) {
-                let Some((adapter, _, b)) = own.adapter else { continue };
+                let Some(Low { of, b, .. }) = own.adapter else { continue };
                 let dy = Matrix::strided(&dout[own.place..], rows, part.rows, width);
                 product_on_all(
-                    MatrixMut::strided(&mut dlow[from..], rows, adapter.rank, ranks),
+                    MatrixMut::strided(&mut dlow[from..], rows, of.rank, ranks),
                     dy,
-                    Matrix::new(inputs[b], part.rows, adapter.rank),
-                    adapter.scale,
+                    Matrix::new(inputs[b], part.rows, of.rank),
+                    of.scale,
                 );
                 if let Some(gradient) = &mut gradients[b] {
                     product_on_all(
-                        MatrixMut::new(gradient, part.rows, adapter.rank),
+                        MatrixMut::new(gradient, part.rows, of.rank),
                         dy.transposed(),
-                        Matrix::strided(&saved[from..], rows, adapter.rank, ranks),
-                        adapter.scale,
+                        Matrix::strided(&saved[from..], rows, of.rank, ranks),
+                        of.scale,
                     );
                 }
-                from += adapter.rank;
+                from += of.rank;
             }
             let seen = self.seen(x);
             let seen_x = Matrix::new(seen.as_deref().unwrap_or(x), rows, columns);
@@ -337,9 +473,9 @@ impl Op for Projection {
                 1.0,
             );
             let mut rest = &all[..];
-            for (adapter, a, _) in own.iter().filter_map(|own| own.adapter) {
-                let (gradient, others) = rest.split_at(adapter.rank * columns);
-                if let Some(to) = &mut gradients[a] {
+            for low in own.iter().filter_map(|own| own.adapter) {
+                let (gradient, others) = rest.split_at(low.of.rank * columns);
+                if let Some(to) = &mut gradients[low.a] {
                     to.copy_from_slice(gradient);
                 }
                 rest = others;
@@ -380,16 +516,24 @@ impl Op for Projection {
                 (Base::Trained, None) => bail!("a matrix that is trained is no input"),
             };
             let mut out = x.matmul(&matrix.t()?)?;
+            if let Some(Low { of, a, b, lengths }) = own.adapter {
+                let (a, b, scale) = (&inputs[a], &inputs[b], f64::from(of.scale));
+                out = (out + (seen.matmul(&a.t()?)?.matmul(&b.t()?)? * scale)?)?;
+                if let Some(lengths) = lengths {
+                    let (a, b) = (a.detach(), b.detach());
+                    let middle = (&b * matrix.matmul(&a.t()?)?)?.sum(1)?;
+                    let last = (b.matmul(&a.matmul(&a.t()?)?)? * &b)?.sum(1)?;
+                    let squares =
+                        ((matrix.sqr()?.sum(1)? + (middle * (2.0 * scale))?)? + (last * (scale * scale))?)?;
+                    out = out.broadcast_mul(&(&inputs[lengths] / squares.sqrt()?)?)?;
+                }
+            }
             match (&part.bias, own.bias) {
                 (Bias::Frozen(bias), _) => {
                     out = out.broadcast_add(&Tensor::new(&**bias, x.device())?.to_dtype(x.dtype())?)?;
                 }
                 (Bias::Trained, Some(at)) => out = out.broadcast_add(&inputs[at])?,
                 _ => {}
-            }
-            if let Some((adapter, a, b)) = own.adapter {
-                let low = seen.matmul(&inputs[a].t()?)?.matmul(&inputs[b].t()?)?;
-                out = (out + (low * f64::from(adapter.scale))?)?;
             }
             outs.push(out);
         }

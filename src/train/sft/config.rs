@@ -112,6 +112,8 @@ pub struct SftConfig {
     pub full: bool,
     /// An adapter to begin with, instead of a new one.
     pub adapter: Option<PathBuf>,
+    /// Adapters that lie beneath the one that is trained, and stay as they are.
+    pub frozen_adapters: Vec<PathBuf>,
     /// The optimiser.
     pub optim: OptimConfig,
     /// Passes over the data.
@@ -168,6 +170,7 @@ impl Default for SftConfig {
             lora: LoraConfig::default(),
             full: false,
             adapter: None,
+            frozen_adapters: Vec::new(),
             optim: OptimConfig::default(),
             num_train_epochs: 1.0,
             max_steps: 0,
@@ -268,6 +271,11 @@ impl SftConfig {
         if self.full && self.adapter.is_some() {
             return wrong("adapter and full = true: either an adapter is trained, or all weights".into());
         }
+        if self.full && !self.frozen_adapters.is_empty() {
+            return wrong(
+                "frozen_adapters and full = true: put them into the model with `rlkd export` first".into(),
+            );
+        }
         if self.full && self.lora != LoraConfig::default() {
             return wrong("[lora] and full = true: either an adapter is trained, or all weights".into());
         }
@@ -288,6 +296,7 @@ impl SftConfig {
             model: String::new(),
             train: Vec::new(),
             validation: Vec::new(),
+            frozen_adapters: Vec::new(),
             num_train_epochs: 1.0,
             max_steps: 0,
             optim: OptimConfig { learning_rate: 1.0, ..self.optim.clone() },

@@ -181,7 +181,8 @@ impl<'a> Run<'a> {
             if config.full { &["model.gguf"] } else { &[checkpoint::ADAPTER, "adapter.gguf"] };
         for name in results {
             let own = folder.join(name).canonicalize().ok();
-            let given = [Some(base), config.adapter.as_deref()].into_iter().flatten();
+            let adapters = config.adapter.iter().chain(&config.frozen_adapters).map(PathBuf::as_path);
+            let given = [base].into_iter().chain(adapters);
             if own.is_some() && given.into_iter().any(|path| path.canonicalize().ok() == own) {
                 return Err(Error::config(format!("the run begins with a file that it would overwrite in the end, {name}: take another output_dir"))
                     .at(FilePlace::file(folder)));
@@ -200,7 +201,7 @@ impl<'a> Run<'a> {
             .at(FilePlace::file(folder.join(name))));
         }
         let data = Data::read(config, tokenizer, |read, all| watch(Event::Reading(read, all)))?;
-        let weights = Weights::load(base)?;
+        let mut weights = Weights::load(base)?;
         if weights.shape.vocabulary < tokenizer.size() {
             return Err(Error::data(format!(
                 "the model has rows for {} tokens, and its tokenizer has {}",
@@ -215,6 +216,14 @@ impl<'a> Run<'a> {
             ));
         }
         let all: usize = weights.names().map(|(_, sizes)| sizes.iter().product::<usize>()).sum();
+        // With what lies beneath the adapter it is another model.
+        let mut fingerprint = tokenizer.fingerprint().to_owned();
+        for path in &config.frozen_adapters {
+            let adapter = Adapter::load(path, &weights.shape)?;
+            weights.put(&adapter).map_err(|error| error.at_if_missing(FilePlace::file(path)))?;
+            fingerprint += "+";
+            fingerprint += &adapter.fingerprint();
+        }
         let trained = if config.full { Trained::All } else { Trained::Lora(config.lora.clone()) };
         let mut model = Model::new(weights, trained, Seed(config.seed))?;
         model.recompute = config.gradient_checkpointing;
@@ -225,7 +234,7 @@ impl<'a> Run<'a> {
         model = model.to(&super::device(&config.device)?, candle_core::DType::F32)?;
         let mut optimizer = AdamW::new(model.parameters())?;
         let own = State {
-            model: tokenizer.fingerprint().into(),
+            model: fingerprint,
             data: data.fingerprint.clone(),
             config: config.identity(),
             ..State::default()
@@ -470,7 +479,11 @@ impl<'a> Run<'a> {
         let shape = &self.model.weights().shape;
         let files = match self.model.adapter()? {
             Some(adapter) => {
-                let files = vec![folder.join(checkpoint::ADAPTER), folder.join("adapter.gguf")];
+                let mut files = vec![folder.join(checkpoint::ADAPTER)];
+                // llama.cpp knows none with lengths of rows.
+                if !adapter.config.use_dora {
+                    files.push(folder.join("adapter.gguf"));
+                }
                 for file in &files {
                     adapter.save(file, shape, &self.config.model)?;
                 }
@@ -533,7 +546,7 @@ fn resume(folder: &Path, own: &State, model: &mut Model, optimizer: &mut AdamW) 
         .at(FilePlace::file(&place))
     };
     if state.model != own.model {
-        return Err(other("another model file"));
+        return Err(other("another model file, or other frozen_adapters"));
     }
     // Keys that came since then have their defaults.
     let then = serde_json::from_str::<SftConfig>(&state.config).map(|config| config.identity());
