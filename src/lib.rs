@@ -25,7 +25,7 @@
 //! # Ok::<(), rlkd::Error>(())
 //! ```
 #![cfg_attr(not(feature = "train"), forbid(unsafe_code))]
-// One module has some: the call of the matrix product.
+// Two modules have some: the calls of matrix products.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

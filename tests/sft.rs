@@ -144,6 +144,34 @@ fn a_run_that_is_killed_ends_with_the_same_bits() {
     assert_eq!(left, [""; 0], "the last run swept up");
 }
 
+/// With bf16 a run learns as well, on any number of threads the same bits; where the processor has no unit for it, it says
+/// so.
+#[test]
+fn a_run_learns_in_bf16() {
+    use rlkd::train::cpu::bf16::Unit;
+
+    let room = room("bf16 = true\nnum_train_epochs = 4\n");
+    if Unit::best() == Unit::Plain {
+        room.run("sft run.toml").failed(&["bf16 = true", "leave it out"]);
+        return;
+    }
+    room.run("sft run.toml --threads 1").ended(0);
+    room.run("sft run.toml --output-dir other --threads 3").ended(0);
+    same(&result(&room, "other"), &result(&room, "out"));
+    let losses = |out: &str| -> Vec<f64> {
+        result(&room, out).1.iter().filter_map(|entry| entry["eval_loss"].as_f64()).collect()
+    };
+    let own = losses("out");
+    assert!(own[3] < own[0], "{own:?}");
+    // Near to the run without it, and another run.
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8").replace("bf16 = true", "");
+    room.write("run.toml", text);
+    room.run("sft run.toml").failed(&["other values of bf16"]);
+    room.run("sft run.toml --output-dir exact").ended(0);
+    let exact = losses("exact");
+    assert!((own[3] - exact[3]).abs() < 0.05 * exact[3] && own != exact, "{own:?} {exact:?}");
+}
+
 /// An adapter with lengths of rows goes on behind a checkpoint like any other; llama.cpp gets the model with it in it.
 #[test]
 fn dora_goes_on_and_is_merged() {

@@ -5,6 +5,8 @@
 use candle_core::{DType, Device, Tensor};
 use rlkd::gguf::random::{Architecture, Spec, write};
 use rlkd::seed::Seed;
+use rlkd::train::cpu::bf16::Unit;
+use rlkd::train::cpu::gemm::Precision;
 use rlkd::train::cpu::head::{Slope, Token};
 use rlkd::train::lora::LoraConfig;
 use rlkd::train::model::{Gradients, Model, Target, Texts, Trained, Weights};
@@ -149,6 +151,45 @@ fn gradients_are_central_differences() {
         }
         assert!((value(&mut narrow) - value(&mut wide)).abs() < 1e-5);
         println!("{name}: differences within {worst:.1e}, loops within {apart:.1e}");
+    }
+}
+
+/// With numbers rounded to bf16 on their way into products: near, and as near as candle's operations with the same
+/// rounding are to them.
+#[test]
+fn products_of_bf16_are_near() {
+    let folder = tempfile::tempdir().expect("a folder");
+    println!("{:?}", Unit::best());
+    for (name, path, trained) in models(folder.path()) {
+        let mut exact = model(&path, &trained, DType::F64);
+        let expected = gradients(&mut exact);
+        let mut found = Vec::new();
+        for dtype in [DType::F32, DType::F64] {
+            let mut model = model(&path, &trained, dtype);
+            model.precision = Precision::Bf16;
+            found.push((value(&mut model), gradients(&mut model)));
+        }
+        // Of all gradients together: a small one of its own can be lost in the rounding.
+        let norm = |all: &mut dyn Iterator<Item = f64>| all.map(|x| x * x).sum::<f64>().sqrt();
+        let apart = |one: &[Vec<f64>], other: &[Vec<f64>]| -> f64 {
+            let (one, other) = (one.iter().flatten(), other.iter().flatten());
+            norm(&mut one.zip(other.clone()).map(|(a, b)| a - b)) / norm(&mut other.copied())
+        };
+        let (ours, twin) = (&found[0], &found[1]);
+        let exact = value(&mut exact);
+        println!(
+            "{name}: loss {:.1e}, gradients {:.1e}; beside the twin {:.1e}, {:.1e}",
+            ((ours.0 - exact) / exact).abs(),
+            apart(&ours.1, &expected),
+            ((ours.0 - twin.0) / exact).abs(),
+            apart(&ours.1, &twin.1)
+        );
+        assert!(((ours.0 - exact) / exact).abs() < 1e-2, "{name}");
+        assert!(apart(&ours.1, &expected) < 0.2, "{name}: {}", apart(&ours.1, &expected));
+        assert!(((ours.0 - twin.0) / exact).abs() < 5e-3, "{name}");
+        assert!(apart(&ours.1, &twin.1) < 5e-2, "{name}: {}", apart(&ours.1, &twin.1));
+        // It is rounded at all.
+        assert!(apart(&ours.1, &expected) > 1e-4, "{name}");
     }
 }
 

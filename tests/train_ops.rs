@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use rlkd::gguf::TensorType;
 use rlkd::gguf::quantise::quantise;
 use rlkd::seed::Seed;
+use rlkd::train::cpu::gemm::Precision;
 use rlkd::train::cpu::rope::Layout;
 use rlkd::train::ops::{
     Adapter, Add, Angles, Attention, Base, Bias, Embedding, HeadNorm, Heads, Op, Part, Projection, RmsNorm,
@@ -158,7 +159,7 @@ fn attention_of_texts_and_groups() {
         let heads = Heads { queries, keys, size };
         for starts in [vec![0, 1], vec![0, 5, 5, 9], vec![0, 70, 73]] {
             let rows = starts[starts.len() - 1];
-            let attention = Attention { heads, starts: starts.into() };
+            let attention = Attention { heads, starts: starts.into(), precision: Precision::F32 };
             // With one row nothing depends on queries and keys, so that gradients of some numbers are 0.
             check(attention, &[(tensor(&[rows, heads.width()], 1) * 2.0).expect("wide")]);
         }
@@ -173,7 +174,12 @@ fn projections_with_adapters() {
     let adapter = |rank| Some(Adapter { rank, scale: 0.5, dora: false });
     let part = |base, rows, adapter| Part { rows, base, bias: Bias::None, adapter };
     // One matrix: x, A and B.
-    let one = Projection { columns: 10, parts: vec![part(frozen(7, 10, 1), 7, adapter(3))], dropout: None };
+    let one = Projection {
+        columns: 10,
+        parts: vec![part(frozen(7, 10, 1), 7, adapter(3))],
+        dropout: None,
+        precision: Precision::F32,
+    };
     check(one.clone(), &[tensor(&[6, 10], 2), tensor(&[3, 10], 3), tensor(&[7, 3], 4)]);
     check(
         Projection { dropout: Some((0.4, 9)), ..one },
@@ -181,7 +187,7 @@ fn projections_with_adapters() {
     );
     // Trained matrix and bias.
     let parts = vec![Part { rows: 4, base: Base::Trained, bias: Bias::Trained, adapter: None }];
-    let trained = Projection { columns: 5, parts, dropout: None };
+    let trained = Projection { columns: 5, parts, dropout: None, precision: Precision::F32 };
     check(trained, &[tensor(&[6, 5], 2), tensor(&[4, 5], 3), tensor(&[4], 4)]);
     // Several matrices side by side, one of them with an adapter.
     let bias = Bias::Frozen(numbers(3, 8).into());
@@ -189,7 +195,7 @@ fn projections_with_adapters() {
         part(frozen(2, 5, 1), 2, None),
         Part { rows: 3, base: frozen(3, 5, 2), bias, adapter: adapter(2) },
     ];
-    let several = Projection { columns: 5, parts, dropout: None };
+    let several = Projection { columns: 5, parts, dropout: None, precision: Precision::F32 };
     check(several, &[tensor(&[6, 5], 2), tensor(&[2, 5], 3), tensor(&[3, 2], 4)]);
     // Rows with lengths of their own, of one of several matrices and of all; the lengths before count as constants.
     let dora = |rank| Some(Adapter { rank, scale: 0.5, dora: true });
@@ -197,11 +203,16 @@ fn projections_with_adapters() {
         part(frozen(2, 5, 1), 2, adapter(1)),
         Part { rows: 3, base: frozen(3, 5, 2), bias: Bias::Frozen(numbers(3, 8).into()), adapter: dora(2) },
     ];
-    let several = Projection { columns: 5, parts, dropout: None };
+    let several = Projection { columns: 5, parts, dropout: None, precision: Precision::F32 };
     let inputs = [&[6, 5][..], &[1, 5], &[2, 1], &[2, 5], &[3, 2], &[3]];
     let inputs: Vec<Tensor> = inputs.iter().zip(20..).map(|(shape, seed)| tensor(shape, seed)).collect();
     check_on_tape(several, &inputs, &[3, 4]);
-    let one = Projection { columns: 10, parts: vec![part(frozen(7, 10, 1), 7, dora(3))], dropout: None };
+    let one = Projection {
+        columns: 10,
+        parts: vec![part(frozen(7, 10, 1), 7, dora(3))],
+        dropout: None,
+        precision: Precision::F32,
+    };
     check_on_tape(
         one,
         &[tensor(&[6, 10], 2), tensor(&[3, 10], 3), tensor(&[7, 3], 4), tensor(&[7], 5)],
@@ -236,8 +247,8 @@ fn shapes_that_do_not_go_together_are_errors() {
     refused(Box::new(RmsNorm { epsilon: 0.0 }), &[&[2, 3], &[4]]);
     refused(Box::new(SwiGlu { width: 3 }), &[&[2, 5]]);
     refused(Box::new(HeadNorm { heads, epsilon: 0.0 }), &[&[2, 63], &[8], &[8]]);
-    refused(Box::new(Attention { heads, starts: [0, 3].into() }), &[&[4, 64]]);
-    refused(Box::new(Attention { heads, starts: [0, 5, 4].into() }), &[&[4, 64]]);
+    refused(Box::new(Attention { heads, starts: [0, 3].into(), precision: Precision::F32 }), &[&[4, 64]]);
+    refused(Box::new(Attention { heads, starts: [0, 5, 4].into(), precision: Precision::F32 }), &[&[4, 64]]);
     refused(Box::new(Embedding { tokens: [7].into(), width: 3 }), &[&[7, 3]]);
 }
 

@@ -156,6 +156,8 @@ pub fn plan(config: &SftConfig, facts: Option<&Facts>) -> Result<Memory> {
     let back = w + 2 * f;
     // What is small enough is kept for what comes next, so that several kinds lie there at once.
     let spare = 4 * w + 2 * rows + if f * tokens <= KEPT { f } else { 0 };
+    // Both sides of a product, rounded: two bytes a number.
+    let spare = spare + if config.bf16 { (w + f) / 2 } else { 0 };
     let kept = if config.gradient_checkpointing { inside } else { inside * sizes.layers };
     let layers = (kept + back + spare) * tokens * 4;
     let at_a_time = (tokens_at_a_time(sizes.vocabulary as usize) as u64).min(tokens);

@@ -11,7 +11,7 @@ use super::{Adapter, Pair};
 use crate::error::{Error, Place, Result};
 use crate::gguf::dequantise::{dequantise, knows};
 use crate::gguf::{Gguf, Tensor, TensorType, Writer, quantise};
-use crate::train::cpu::gemm::{Matrix, MatrixMut, add_product_on_all};
+use crate::train::cpu::gemm::{Matrix, MatrixMut, Precision};
 use crate::train::model::Model;
 
 /// The types that matrices can be written in.
@@ -156,7 +156,8 @@ fn changed(tensor: &Tensor, bytes: &[u8], pairs: &[(&Pair, f32)], kind: TensorTy
     for (pair, factor) in pairs {
         let b = Matrix::new(&pair.b, pair.rows, pair.rank);
         let a = Matrix::new(&pair.a, pair.rank, pair.columns);
-        add_product_on_all(MatrixMut::new(&mut numbers, pair.rows, pair.columns), b, a, pair.scale * factor);
+        let to = MatrixMut::new(&mut numbers, pair.rows, pair.columns);
+        Precision::F32.add_product_on_all(to, b, a, pair.scale * factor);
         let rows = numbers.chunks_exact_mut(pair.columns.max(1));
         for (row, length) in rows.zip(pair.lengths.as_deref().unwrap_or_default()) {
             let square: f64 = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::gemm::{Matrix, MatrixMut, add_product, product};
+use super::gemm::{Matrix, MatrixMut, Precision};
 use super::{by_rows, dot};
 use crate::math::exp;
 
@@ -115,7 +115,14 @@ fn scatter<'a, T: Sync + 'a, const N: usize>(
 
 /// Puts the attention of every row into `out`, and the logarithm of the sum of each head's weights into `log_sums`
 /// (`heads.queries` a row), which the way back needs.
-pub fn forward(x: &[f32], heads: Heads, starts: &[usize], out: &mut [f32], log_sums: &mut [f32]) {
+pub fn forward(
+    precision: Precision,
+    x: &[f32],
+    heads: Heads,
+    starts: &[usize],
+    out: &mut [f32],
+    log_sums: &mut [f32],
+) {
     let (size, group, width) = (heads.size, heads.group(), heads.width());
     let scale = 1.0 / (size as f32).sqrt();
     let tasks = tasks(heads, starts);
@@ -133,13 +140,13 @@ pub fn forward(x: &[f32], heads: Heads, starts: &[usize], out: &mut [f32], log_s
                 let scores = &mut scores[..rows * seen];
                 let block = Matrix::new(&queries[first * size..], rows, size);
                 let all = Matrix::new(&keys, seen, size);
-                product(MatrixMut::new(scores, rows, seen), block, all.transposed(), scale);
+                precision.product(MatrixMut::new(scores, rows, seen), block, all.transposed(), scale);
                 for (row, scores) in scores.chunks_exact_mut(seen).enumerate() {
                     log_sums[first + row] = softmax(scores, (first + row) / group + 1);
                 }
                 let weights = Matrix::new(scores, rows, seen);
                 let to = MatrixMut::new(&mut out[first * size..], rows, size);
-                product(to, weights, Matrix::new(&values, seen, size), 1.0);
+                precision.product(to, weights, Matrix::new(&values, seen, size), 1.0);
             }
             (out, log_sums)
         })
@@ -179,13 +186,13 @@ fn sum(numbers: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
 }
 
-/// Puts the gradient of `x` into `dx`, from the output, its gradient and the sums of [`forward`].
+/// Puts the gradient of `x` into `dx`, from the output and the sums of [`forward`], and the output's gradient.
 pub fn backward(
+    precision: Precision,
     x: &[f32],
     heads: Heads,
     starts: &[usize],
-    out: &[f32],
-    log_sums: &[f32],
+    (out, log_sums): (&[f32], &[f32]),
     dout: &[f32],
     dx: &mut [f32],
 ) {
@@ -221,8 +228,8 @@ pub fn backward(
                 let dblock = Matrix::new(&dout[first * size..], rows, size);
                 let (all_keys, all_values) =
                     (Matrix::new(&keys, seen, size), Matrix::new(&values, seen, size));
-                product(MatrixMut::new(weights, rows, seen), block, all_keys.transposed(), scale);
-                product(MatrixMut::new(scores, rows, seen), dblock, all_values.transposed(), 1.0);
+                precision.product(MatrixMut::new(weights, rows, seen), block, all_keys.transposed(), scale);
+                precision.product(MatrixMut::new(scores, rows, seen), dblock, all_values.transposed(), 1.0);
                 for row in 0..rows {
                     let (at, visible) = (first + row, (first + row) / group + 1);
                     let weights = &mut weights[row * seen..(row + 1) * seen];
@@ -238,9 +245,14 @@ pub fn backward(
                     }
                 }
                 let (weights, scores) = (Matrix::new(weights, rows, seen), Matrix::new(scores, rows, seen));
-                add_product(MatrixMut::new(dvalues, seen, size), weights.transposed(), dblock, 1.0);
-                product(MatrixMut::new(&mut dqueries[first * size..], rows, size), scores, all_keys, 1.0);
-                add_product(MatrixMut::new(dkeys, seen, size), scores.transposed(), block, 1.0);
+                precision.add_product(MatrixMut::new(dvalues, seen, size), weights.transposed(), dblock, 1.0);
+                precision.product(
+                    MatrixMut::new(&mut dqueries[first * size..], rows, size),
+                    scores,
+                    all_keys,
+                    1.0,
+                );
+                precision.add_product(MatrixMut::new(dkeys, seen, size), scores.transposed(), block, 1.0);
             }
             gradients
         })

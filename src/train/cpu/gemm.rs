@@ -1,6 +1,9 @@
 //! Products of matrices in slices.
 
 use gemm::Parallelism;
+use serde::{Deserialize, Serialize};
+
+use super::bf16::{self, How, Packed, Side, Source, Unit};
 
 /// A matrix in a slice, by rows or, transposed, by columns.
 #[derive(Clone, Copy)]
@@ -62,6 +65,14 @@ impl<'a> Matrix<'a> {
             Strided { rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride };
         Matrix { shape, ..self }
     }
+
+    /// As one side of a product of bf16.
+    fn pack(&self, side: Side, on_all: bool) -> Packed {
+        let Strided { rows, columns, row_stride, column_stride } = self.shape;
+        let (rows, columns) = ((rows, row_stride), (columns, column_stride));
+        let (outer, inner) = if side == Side::Left { (rows, columns) } else { (columns, rows) };
+        Packed::new(Source { data: self.data, outer, inner }, side, on_all)
+    }
 }
 
 impl<'a> MatrixMut<'a> {
@@ -79,24 +90,113 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
-/// Puts `scale` · `a` · `b` into `out`, on one thread.
-pub fn product(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
-    run(out, a, b, scale, false, Parallelism::None);
+/// How numbers go into products. Sums are kept in `f32` either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to bf16: eight bits instead of twenty-four, and much faster where the processor has a unit for it
+    /// ([`Unit`]).
+    Bf16,
 }
 
-/// Adds `scale` · `a` · `b` to `out`, on one thread.
-pub fn add_product(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
-    run(out, a, b, scale, true, Parallelism::None);
+/// The left side of products, ready for several of them.
+pub enum Left<'a> {
+    /// As it is.
+    Plain(Matrix<'a>),
+    /// Rounded.
+    Packed(Packed),
 }
 
-/// [`product`] on all threads.
-pub fn product_on_all(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
-    run(out, a, b, scale, false, threads());
+impl Precision {
+    /// A left side, on all threads.
+    pub fn left(self, a: Matrix<'_>) -> Left<'_> {
+        match self {
+            Precision::F32 => Left::Plain(a),
+            Precision::Bf16 => Left::Packed(a.pack(Side::Left, true)),
+        }
+    }
+
+    /// Puts `scale` · `a` · `b` into `out`, on one thread.
+    pub fn product(self, out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+        self.run(out, a, b, scale, false, false);
+    }
+
+    /// Adds `scale` · `a` · `b` to `out`, on one thread.
+    pub fn add_product(self, out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+        self.run(out, a, b, scale, true, false);
+    }
+
+    /// [`Self::product`] on all threads.
+    pub fn product_on_all(self, out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+        self.run(out, a, b, scale, false, true);
+    }
+
+    /// [`Self::add_product`] on all threads.
+    pub fn add_product_on_all(self, out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+        self.run(out, a, b, scale, true, true);
+    }
+
+    fn run(self, out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool, on_all: bool) {
+        let left = match self {
+            Precision::F32 => Left::Plain(a),
+            Precision::Bf16 => Left::Packed(a.pack(Side::Left, on_all)),
+        };
+        left.run((a.shape, 0), out, b, scale, add, on_all);
+    }
 }
 
-/// [`add_product`] on all threads.
-pub fn add_product_on_all(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
-    run(out, a, b, scale, true, threads());
+impl Left<'_> {
+    /// Puts `scale` times itself times `b` into `out`, or adds it, on all threads.
+    pub fn times(&self, out: MatrixMut<'_>, b: Matrix<'_>, scale: f32, add: bool) {
+        self.run((self.shape(), 0), out, b, scale, add, true);
+    }
+
+    /// The same of as many of its columns as `b` has rows, from column `from` on, a multiple of [`bf16::DEPTH`].
+    pub fn times_from(&self, from: usize, out: MatrixMut<'_>, b: Matrix<'_>, scale: f32, add: bool) {
+        let shape = self.shape();
+        assert!(from + b.shape.rows <= shape.columns, "columns from {from} on of {shape:?}");
+        self.run((Strided { columns: b.shape.rows, ..shape }, from), out, b, scale, add, true);
+    }
+
+    fn shape(&self) -> Strided {
+        match self {
+            Left::Plain(a) => a.shape,
+            // Only how many there are matters.
+            Left::Packed(packed) => Strided::by_rows(packed.outer(), packed.inner(), packed.inner()),
+        }
+    }
+
+    fn run(
+        &self,
+        (shape, from): (Strided, usize),
+        out: MatrixMut<'_>,
+        b: Matrix<'_>,
+        scale: f32,
+        add: bool,
+        on_all: bool,
+    ) {
+        let (to, right) = (out.shape, b.shape);
+        assert!(
+            shape.columns == right.rows && to.rows == shape.rows && to.columns == right.columns,
+            "{shape:?} times {right:?} is not {to:?}"
+        );
+        if to.rows == 0 || to.columns == 0 {
+            return;
+        }
+        match self {
+            Left::Plain(a) => {
+                let a = Matrix { data: &a.data[from * shape.column_stride..], shape };
+                run(out, a, b, scale, add, if on_all { threads() } else { Parallelism::None });
+            }
+            Left::Packed(packed) => {
+                let how = How { scale, add, on_all, unit: Unit::best() };
+                bf16::product(out.data, to.row_stride, (packed, from), &b.pack(Side::Right, on_all), how);
+            }
+        }
+    }
 }
 
 fn threads() -> Parallelism {
@@ -109,16 +209,9 @@ fn threads() -> Parallelism {
 #[allow(unsafe_code)]
 fn run(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool, parallelism: Parallelism) {
     let (to, left, right) = (out.shape, a.shape, b.shape);
-    assert!(
-        left.columns == right.rows && to.rows == left.rows && to.columns == right.columns,
-        "{left:?} times {right:?} is not {to:?}"
-    );
-    if to.rows == 0 || to.columns == 0 {
-        return;
-    }
     let stride = |stride: usize| isize::try_from(stride).expect("a stride that fits into memory");
     // SAFETY: the constructors have seen to it that every number that `rows`, `columns` and the strides reach lies in
-    // its slice; the rows of `out` do not overlap, and as it is borrowed mutably, neither do `out` and the others.
+    // its slice, and the caller that the sizes go together; the rows of `out` do not overlap, and as it is borrowed mutably, neither do `out` and the others.
     unsafe {
         gemm::gemm(
             to.rows,
@@ -171,17 +264,24 @@ mod tests {
             let left = Matrix::new(&a, rows, inner);
             // Written between columns that must stay.
             let mut wide = vec![5.0; rows * (columns + 3)];
-            let out = |wide: &mut [f32], add: bool, all: bool| {
+            let out = |wide: &mut [f32], add: bool, all: bool, precision: Precision| {
                 let right = Matrix::new(&transposed, columns, inner).transposed();
                 let out = MatrixMut::strided(wide, rows, columns, columns + 3);
                 match (add, all) {
-                    (false, false) => product(out, left, right, 0.5),
-                    (false, true) => product_on_all(out, left, right, 0.5),
-                    (true, false) => add_product(out, left, right, 0.5),
-                    (true, true) => add_product_on_all(out, left, right, 0.5),
+                    (false, false) => precision.product(out, left, right, 0.5),
+                    (false, true) => precision.product_on_all(out, left, right, 0.5),
+                    (true, false) => precision.add_product(out, left, right, 0.5),
+                    (true, true) => precision.left(left).times(out, right, 0.5, true),
                 }
             };
-            for all in [false, true] {
+            for (all, precision) in [
+                (false, Precision::F32),
+                (true, Precision::F32),
+                (false, Precision::Bf16),
+                (true, Precision::Bf16),
+            ] {
+                let out = |wide: &mut [f32], add: bool, all: bool| out(wide, add, all, precision);
+                let most = if precision == Precision::F32 { 1e-4 } else { 5e-2 };
                 out(&mut wide, false, all);
                 out(&mut wide, true, all);
                 for row in 0..rows {
@@ -189,7 +289,7 @@ mod tests {
                         let found = wide[row * (columns + 3) + column];
                         let right = if column < columns { expected[row * columns + column] } else { 5.0 };
                         assert!(
-                            (f64::from(found) - right).abs() < 1e-4,
+                            (f64::from(found) - right).abs() < most,
                             "{rows} {inner} {columns}: {found} {right}"
                         );
                     }
@@ -207,7 +307,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "is not")]
     fn shapes_that_do_not_go_together_are_refused() {
-        product(
+        Precision::F32.product(
             MatrixMut::new(&mut [0.0; 4], 2, 2),
             Matrix::new(&[0.0; 6], 2, 3),
             Matrix::new(&[0.0; 4], 2, 2),

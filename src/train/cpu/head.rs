@@ -6,8 +6,8 @@
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::gemm::{Matrix, MatrixMut, add_product_on_all, product_on_all};
-use super::linear::Weight;
+use super::gemm::{Matrix, MatrixMut, Precision};
+use super::linear::{Weight, rows_of_panel};
 use crate::math::exp;
 
 /// Numbers of the logits that are there at a time: 128 MiB.
@@ -20,36 +20,52 @@ pub fn tokens_at_a_time(vocabulary: usize) -> usize {
     (ROOM / vocabulary.max(1)).clamp(1, MOST_TOKENS)
 }
 
-/// The last matrix of a model, frozen or trained.
+/// The numbers of a model's last matrix.
 #[derive(Clone, Copy)]
-pub enum Output<'a> {
-    /// As the model file has it.
+pub enum Last<'a> {
+    /// As the model file has them.
     Frozen(&'a Weight),
     /// Rows of the vocabulary by numbers of a hidden state.
     Trained(&'a [f32], usize),
 }
 
+/// The last matrix of a model, and how it is multiplied.
+#[derive(Clone, Copy)]
+pub struct Output<'a> {
+    /// Its numbers.
+    pub matrix: Last<'a>,
+    /// How they go into products.
+    pub precision: Precision,
+}
+
 impl Output<'_> {
     /// Rows: the vocabulary.
     pub fn rows(&self) -> usize {
-        match self {
-            Output::Frozen(weight) => weight.rows,
-            Output::Trained(numbers, columns) => numbers.len() / (*columns).max(1),
+        match self.matrix {
+            Last::Frozen(weight) => weight.rows,
+            Last::Trained(numbers, columns) => numbers.len() / columns.max(1),
         }
     }
 
     /// Columns: the numbers of a hidden state.
     pub fn columns(&self) -> usize {
-        match self {
-            Output::Frozen(weight) => weight.columns,
-            Output::Trained(_, columns) => *columns,
+        match self.matrix {
+            Last::Frozen(weight) => weight.columns,
+            Last::Trained(_, columns) => columns,
         }
     }
 
+    /// Calls `work` with the first row of each panel and its numbers.
     fn panels(&self, mut work: impl FnMut(usize, &[f32])) {
-        match self {
-            Output::Frozen(weight) => weight.panels(work),
-            Output::Trained(numbers, _) => work(0, numbers),
+        match (self.matrix, self.precision) {
+            (Last::Frozen(weight), _) => weight.panels(work),
+            (Last::Trained(numbers, _), Precision::F32) => work(0, numbers),
+            // No more than a panel is rounded at a time.
+            (Last::Trained(numbers, columns), Precision::Bf16) => {
+                let rows = rows_of_panel(columns);
+                let panels = numbers.chunks(rows * columns.max(1)).enumerate();
+                panels.for_each(|(at, panel)| work(at * rows, panel));
+            }
         }
     }
 }
@@ -152,10 +168,11 @@ fn chunks(
         let from = at * step;
         let logits = &mut logits[..targets.len() * rows];
         let states = Matrix::new(&hidden[from * columns..], targets.len(), columns);
+        let states = output.precision.left(states);
         output.panels(|first, panel| {
             let count = panel.len() / columns;
             let to = MatrixMut::strided(&mut logits[first..], targets.len(), count, rows);
-            product_on_all(to, states, Matrix::new(panel, count, columns).transposed(), scale);
+            states.times(to, Matrix::new(panel, count, columns).transposed(), scale, false);
         });
         work(from, logits, rows, targets);
     }
@@ -246,10 +263,10 @@ fn send_back(
         let count = panel.len() / columns;
         let own = Matrix::strided(&logits[first..], tokens, count, rows);
         let to = MatrixMut::new(back, tokens, columns);
-        add_product_on_all(to, own, Matrix::new(panel, count, columns), scale);
+        output.precision.add_product_on_all(to, own, Matrix::new(panel, count, columns), scale);
         if let Some(weight) = &mut gradients.weight {
             let to = MatrixMut::new(&mut weight[first * columns..], count, columns);
-            add_product_on_all(to, own.transposed(), states, scale);
+            output.precision.add_product_on_all(to, own.transposed(), states, scale);
         }
     });
 }

@@ -7,13 +7,19 @@ use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Tensor, bail};
 use rayon::prelude::*;
 
+use super::bf16::DEPTH;
 use super::buffer::Buffer;
-use super::gemm::{Matrix, MatrixMut, add_product_on_all, product_on_all};
+use super::gemm::{Left, Matrix, MatrixMut, Precision};
 use crate::gguf::TensorType;
 use crate::gguf::dequantise::dequantise;
 
 /// Numbers of a matrix that are unpacked at a time: they are written once and read twice, from the caches.
 const PANEL: usize = 1 << 20;
+
+/// Rows of a panel: whole tiles, so that a left side of bf16 can begin at each.
+pub(super) fn rows_of_panel(columns: usize) -> usize {
+    (PANEL / columns.max(1)).next_multiple_of(DEPTH).max(DEPTH)
+}
 
 /// A matrix of `rows` outputs by `columns` inputs. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -144,7 +150,7 @@ impl Weight {
 
     /// Calls `work` with the first row of each panel and its numbers.
     pub fn panels(&self, mut work: impl FnMut(usize, &[f32])) {
-        let step = (PANEL / self.columns.max(1)).max(1);
+        let step = rows_of_panel(self.columns);
         match &self.store {
             Store::Gone => panic!("a matrix whose numbers are somewhere else"),
             Store::Dense(numbers) => work(0, numbers),
@@ -197,36 +203,29 @@ impl Weight {
         QTensor::new(QStorage::from_data(bytes, device, kind)?, (self.rows, self.columns))
     }
 
-    /// Puts x · Wᵀ into the columns of `out` from `place` on; rows of `out` are `width` wide.
-    pub fn forward(&self, x: &[f32], out: &mut [f32], width: usize, place: usize) {
-        let tokens = x.len() / self.columns.max(1);
+    /// Puts x · Wᵀ into the columns of `out` from `place` on, for the `tokens` rows of x; rows of `out` are `width` wide.
+    pub fn forward(&self, x: &Left<'_>, tokens: usize, out: &mut [f32], width: usize, place: usize) {
         if tokens == 0 {
             return;
         }
-        let x = Matrix::new(x, tokens, self.columns);
         self.panels(|from, panel| {
             let rows = panel.len() / self.columns;
             let to = MatrixMut::strided(&mut out[place + from..], tokens, rows, width);
-            product_on_all(to, x, Matrix::new(panel, rows, self.columns).transposed(), 1.0);
+            x.times(to, Matrix::new(panel, rows, self.columns).transposed(), 1.0, false);
         });
     }
 
-    /// Puts dy · W into `dx`, or adds it, with dy in the columns of `dout` from `place` on.
-    pub fn backward(&self, dout: &[f32], width: usize, place: usize, dx: &mut [f32], mut add: bool) {
+    /// Puts dy · W into `dx`, or adds it.
+    pub fn backward(&self, dy: &Left<'_>, dx: &mut [f32], mut add: bool) {
         let tokens = dx.len() / self.columns.max(1);
         if tokens == 0 {
             return;
         }
         self.panels(|from, panel| {
             let rows = panel.len() / self.columns;
-            let dy = Matrix::strided(&dout[place + from..], tokens, rows, width);
             let to = MatrixMut::new(dx, tokens, self.columns);
             let panel = Matrix::new(panel, rows, self.columns);
-            if add {
-                add_product_on_all(to, dy, panel, 1.0);
-            } else {
-                product_on_all(to, dy, panel, 1.0);
-            }
+            dy.times_from(from, to, panel, 1.0, add);
             add = true;
         });
     }
@@ -238,7 +237,7 @@ impl LowRank {
         let rows = to.len() / columns.max(1);
         let b = Matrix::new(&self.b[from * self.rank..], rows, self.rank);
         let a = Matrix::new(&self.a, self.rank, columns);
-        add_product_on_all(MatrixMut::new(to, rows, columns), b, a, self.scale);
+        Precision::F32.add_product_on_all(MatrixMut::new(to, rows, columns), b, a, self.scale);
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod bf16;
 pub mod buffer;
 pub mod gemm;
 pub mod head;

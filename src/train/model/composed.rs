@@ -5,7 +5,7 @@ use candle_core::{D, DType, Tensor};
 use super::{Model, Target};
 use crate::error::Result;
 use crate::train::cpu::head::{Slope, Token, tokens_at_a_time};
-use crate::train::ops::Value;
+use crate::train::ops::{Value, matmul};
 
 /// What [`Model::composed_head`] found.
 pub(super) struct Done {
@@ -42,7 +42,7 @@ impl Model {
         for (part, own) in targets.chunks(step).enumerate() {
             let from = part * step;
             let states = hidden.narrow(0, from, own.len())?;
-            let logits = (states.matmul(&matrix.t()?)? * scale)?;
+            let logits = (matmul(self.precision, &states, &matrix.t()?)? * scale)?;
             let most = logits.max_keepdim(D::Minus1)?;
             let below = logits.broadcast_sub(&most)?;
             let sum = below.exp()?.sum_keepdim(D::Minus1)?;
@@ -71,9 +71,9 @@ impl Model {
             let dlogits =
                 (shares * around.broadcast_add(&by_logprob)?)?.neg()?.scatter_add(&index, &by_logprob, 1)?;
             let dlogits = (dlogits * scale)?;
-            dhidden.push(dlogits.matmul(&matrix)?);
+            dhidden.push(matmul(self.precision, &dlogits, &matrix)?);
             if place.is_some() {
-                let more = dlogits.t()?.contiguous()?.matmul(&states.contiguous()?)?;
+                let more = matmul(self.precision, &dlogits.t()?, &states)?;
                 dweight = Some(match dweight {
                     None => more,
                     Some(sum) => (sum + more)?,

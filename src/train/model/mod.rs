@@ -14,7 +14,8 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::cpu::buffer::Buffer;
-use super::cpu::head::{self, Gradients as HeadGradients, Output, Slope, Token};
+use super::cpu::gemm::Precision;
+use super::cpu::head::{self, Gradients as HeadGradients, Last, Output, Slope, Token};
 use super::lora::{LoraConfig, MODULES};
 use super::ops::{
     Adapter as Low, Add, Angles, Attention, Base, Bias, Embedding, HeadNorm, Part, Projection, RmsNorm, Rope,
@@ -97,6 +98,8 @@ pub struct Model {
     angles: Arc<Angles>,
     /// Whether layers are computed once more on the way back.
     pub recompute: bool,
+    /// How numbers go into products of matrices.
+    pub precision: Precision,
     /// Where and in which type of numbers candle's operations are used instead of our loops.
     elsewhere: Option<(Device, DType)>,
     /// The lowest layer of which something is trained: gradients go no further down. 0 if the embedding is trained.
@@ -177,7 +180,17 @@ impl Model {
         let lowest = parameters.iter().map(layer_of).min().unwrap_or(0);
         let places = parameters.iter().enumerate().map(|(at, one)| (one.name.clone(), at)).collect();
         let angles = weights.shape.rope.angles(0);
-        Ok(Model { weights, trained, parameters, places, angles, recompute: false, elsewhere: None, lowest })
+        Ok(Model {
+            weights,
+            trained,
+            parameters,
+            places,
+            angles,
+            recompute: false,
+            precision: Precision::F32,
+            elsewhere: None,
+            lowest,
+        })
     }
 
     /// Moves what is trained to a device, or to another type of numbers: there, operations are composed of candle's own.
@@ -383,13 +396,17 @@ impl Model {
         let done = match self.place(name) {
             None => {
                 let weight = self.weights.matrix(name)?;
-                with_slices(tensors, |slices| work(Output::Frozen(weight), slices))
+                let matrix = Last::Frozen(weight);
+                with_slices(tensors, |slices| work(Output { matrix, precision: self.precision }, slices))
             }
             Some(at) => {
                 let matrix = self.parameters[at].value.clone().into();
                 let all: Vec<&Value> = [&matrix].into_iter().chain(tensors.iter().copied()).collect();
                 let columns = self.weights.shape.width;
-                with_slices(&all, |slices| work(Output::Trained(slices[0], columns), &slices[1..]))
+                with_slices(&all, |slices| {
+                    let matrix = Last::Trained(slices[0], columns);
+                    work(Output { matrix, precision: self.precision }, &slices[1..])
+                })
             }
         };
         Ok(done?)
@@ -512,7 +529,8 @@ impl Model {
             positions: texts.positions(),
         };
         let turned = t.apply_in_place(rope, &[qkv])?;
-        let attention = Attention { heads: shape.heads, starts: texts.starts.as_slice().into() };
+        let (heads, precision) = (shape.heads, self.precision);
+        let attention = Attention { heads, starts: texts.starts.as_slice().into(), precision };
         let seen = t.apply(attention, &[turned])?;
         let out = self.projection(t, number, &["attn_output"], seen, dropout, p)?;
         let middle = t.apply_in_place(Add, &[out, x])?;
@@ -568,7 +586,7 @@ impl Model {
         }
         let seed = |seed: Seed| mix(seed.stream(names[0], layer as u64).next_u64());
         let dropout = dropout.map(|own| (share, seed(own)));
-        Ok(tape.apply(Projection { columns, parts, dropout }, &inputs)?)
+        Ok(tape.apply(Projection { columns, parts, dropout, precision: self.precision }, &inputs)?)
     }
 }
 

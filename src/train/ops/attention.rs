@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use candle_core::{D, Tensor, bail};
 
-use super::{Back, Op, Result, Saved};
+use super::{Back, Op, Result, Saved, matmul};
 use crate::train::cpu::attention::{self, Heads};
 use crate::train::cpu::buffer::Buffer;
+use crate::train::cpu::gemm::Precision;
 
 /// Input: rows of queries, keys and values `[n, heads.width()]`; output `[n, heads.out()]`. A row sees itself and the
 /// rows before it in its own text.
@@ -16,6 +17,8 @@ pub struct Attention {
     pub heads: Heads,
     /// The first rows of the texts, ascending from 0, and at the end the number of all rows.
     pub starts: Arc<[usize]>,
+    /// How numbers go into products.
+    pub precision: Precision,
 }
 
 /// Rows of queries whose scores the composed form has at a time.
@@ -49,7 +52,7 @@ impl Op for Attention {
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) -> Saved {
         let mut log_sums = Buffer::any(out.len() / self.heads.size);
-        attention::forward(inputs[0], self.heads, &self.starts, out, &mut log_sums);
+        attention::forward(self.precision, inputs[0], self.heads, &self.starts, out, &mut log_sums);
         log_sums
     }
 
@@ -62,7 +65,7 @@ impl Op for Attention {
         _wanted: &[bool],
     ) -> Vec<Option<Back>> {
         let mut dx = Buffer::any(inputs[0].len());
-        attention::backward(inputs[0], self.heads, &self.starts, out, saved, dout, &mut dx);
+        attention::backward(self.precision, inputs[0], self.heads, &self.starts, (out, saved), dout, &mut dx);
         vec![Some(dx.into())]
     }
 
@@ -74,8 +77,8 @@ impl Op for Attention {
             let [q, k, v] = self.parts(x, text)?;
             let mut chunks = Vec::new();
             for (from, rows) in chunks_of(text[1] - text[0]) {
-                let weights = weights(&q, &k, from, rows)?;
-                chunks.push(weights.matmul(&v.narrow(2, 0, from + rows)?.contiguous()?)?);
+                let weights = weights(self.precision, &q, &k, from, rows)?;
+                chunks.push(matmul(self.precision, &weights, &v.narrow(2, 0, from + rows)?)?);
             }
             let own = Tensor::cat(&chunks, 2)?.reshape((queries, text[1] - text[0], size))?;
             outs.push(own.transpose(0, 1)?.contiguous()?.reshape((text[1] - text[0], queries * size))?);
@@ -101,21 +104,21 @@ impl Op for Attention {
             let mut dq = Vec::new();
             for (from, rows) in chunks_of(length) {
                 let seen = from + rows;
-                let weights = weights(&q, &k, from, rows)?;
+                let weights = weights(self.precision, &q, &k, from, rows)?;
+                let product = |a: &Tensor, b: &Tensor| matmul(self.precision, a, b);
                 let dout = dout.narrow(2, from, rows)?.contiguous()?;
                 let values = v.narrow(2, 0, seen)?.contiguous()?;
-                let out = weights.matmul(&values)?;
+                let out = product(&weights, &values)?;
                 let common = (&dout * out)?.sum_keepdim(D::Minus1)?;
-                let dweights = dout.matmul(&values.t()?.contiguous()?)?;
+                let dweights = product(&dout, &values.t()?)?;
                 let dscores = ((&weights * dweights.broadcast_sub(&common)?)? / (size as f64).sqrt())?;
-                let (own_q, own_k) =
-                    (q.narrow(2, from, rows)?.contiguous()?, k.narrow(2, 0, seen)?.contiguous()?);
-                dq.push(dscores.matmul(&own_k)?);
+                let (own_q, own_k) = (q.narrow(2, from, rows)?, k.narrow(2, 0, seen)?);
+                dq.push(product(&dscores, &own_k)?);
                 let more = |all: &Tensor, more: Tensor| -> Result<Tensor> {
                     all + more.pad_with_zeros(2, 0, length - seen)?
                 };
-                dk = more(&dk, dscores.t()?.contiguous()?.matmul(&own_q)?)?;
-                dv = more(&dv, weights.t()?.contiguous()?.matmul(&dout)?)?;
+                dk = more(&dk, product(&dscores.t()?, &own_q)?)?;
+                dv = more(&dv, product(&weights.t()?, &dout)?)?;
             }
             // Heads of queries that share keys add up.
             let flat = |all: &Tensor, heads: usize| -> Result<Tensor> {
@@ -169,12 +172,9 @@ fn chunks_of(length: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// What each of some rows makes of the keys that it sees.
-fn weights(q: &Tensor, k: &Tensor, from: usize, rows: usize) -> Result<Tensor> {
+fn weights(precision: Precision, q: &Tensor, k: &Tensor, from: usize, rows: usize) -> Result<Tensor> {
     let seen = from + rows;
-    let scores = q
-        .narrow(2, from, rows)?
-        .contiguous()?
-        .matmul(&k.narrow(2, 0, seen)?.contiguous()?.t()?.contiguous()?)?;
+    let scores = matmul(precision, &q.narrow(2, from, rows)?, &k.narrow(2, 0, seen)?.t()?)?;
     let scores = (scores / (q.dim(3)? as f64).sqrt())?;
     // 0 where a row sees, -∞ where it does not.
     let hidden =

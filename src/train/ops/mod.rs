@@ -16,9 +16,12 @@ mod value;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Shape, Tensor, Var, bail};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Shape, Tensor, Var, bail,
+};
 
 use crate::train::cpu::buffer::Buffer;
+use crate::train::cpu::gemm::Precision;
 
 pub use crate::train::cpu::attention::Heads;
 pub use crate::train::cpu::linear::{LowRank, Weight};
@@ -169,6 +172,23 @@ pub(super) fn run_back(
         })
     };
     Ok(gradients.into_iter().zip(inputs).map(value).collect())
+}
+
+/// A product of candle's, of numbers rounded to bf16 if that is asked for. Where the processor has no such product, of the
+/// rounded numbers as they are otherwise.
+pub(in crate::train) fn matmul(precision: Precision, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    // Of more than matrices, candle takes no turned ones.
+    let ready = |x: &Tensor| if x.rank() == 2 { Ok(x.clone()) } else { x.contiguous() };
+    let (a, b) = (ready(a)?, ready(b)?);
+    if precision == Precision::F32 {
+        return a.matmul(&b);
+    }
+    let (own, there) = (a.dtype(), DType::BF16);
+    if a.device().is_cpu() {
+        let rounded = |x: &Tensor| x.to_dtype(there)?.to_dtype(own);
+        return rounded(&a)?.matmul(&rounded(&b)?);
+    }
+    a.to_dtype(there)?.matmul(&b.to_dtype(there)?)?.to_dtype(own)
 }
 
 /// Backward through the composed form, by candle.

@@ -6,10 +6,10 @@ use candle_core::{Tensor, bail};
 use rayon::prelude::*;
 
 use super::value::add;
-use super::{Back, Op, Result, Saved, Weight};
+use super::{Back, Op, Result, Saved, Weight, matmul};
 use crate::seed::mix;
 use crate::train::cpu::buffer::Buffer;
-use crate::train::cpu::gemm::{Matrix, MatrixMut, add_product_on_all, product_on_all};
+use crate::train::cpu::gemm::{Left, Matrix, MatrixMut, Precision};
 use crate::train::cpu::{PART, by_rows, rows_in_part};
 
 /// Where a matrix comes from.
@@ -67,6 +67,8 @@ pub struct Projection {
     pub parts: Vec<Part>,
     /// Share of x that adapters do not see, and the seed by which it is drawn.
     pub dropout: Option<(f32, u64)>,
+    /// How numbers go into products.
+    pub precision: Precision,
 }
 
 /// Which inputs belong to a part.
@@ -76,6 +78,9 @@ struct Own {
     bias: Option<usize>,
     adapter: Option<Low>,
 }
+
+/// How the gradients of adapters are multiplied: their outputs are few, so that rounding would take longer than it saves.
+const NARROW: Precision = Precision::F32;
 
 /// What [`Projection::lengths_back`] finds.
 struct LengthsBack {
@@ -99,7 +104,7 @@ impl Projection {
     pub fn frozen(weight: Weight) -> Self {
         let (rows, columns) = (weight.rows, weight.columns);
         let part = Part { rows, base: Base::Frozen(weight), bias: Bias::None, adapter: None };
-        Projection { columns, parts: vec![part], dropout: None }
+        Projection { columns, parts: vec![part], dropout: None, precision: Precision::F32 }
     }
 
     fn width(&self) -> usize {
@@ -153,25 +158,31 @@ impl Projection {
 
     /// Adds what the adapters make of x. Keeps x · Aᵀ of all; then, of each part whose rows have lengths of their own,
     /// one over the lengths before, and the outputs before.
-    fn add_adapters(&self, own: &[Own], inputs: &[&[f32]], rows: usize, out: &mut [f32]) -> Saved {
+    fn add_adapters(
+        &self,
+        own: &[Own],
+        inputs: &[&[f32]],
+        left: &Left<'_>,
+        rows: usize,
+        out: &mut [f32],
+    ) -> Saved {
         let (x, width, columns, ranks) = (inputs[0], self.width(), self.columns, self.ranks());
         if ranks == 0 {
             return Saved::default();
         }
         let mut saved = Buffer::any(rows * ranks + (rows + 1) * self.width_with_lengths());
         let (low, mut rest) = saved.split_at_mut(rows * ranks);
-        let seen = self.seen(x);
         let all_a = self.all_a(own, inputs);
-        product_on_all(
-            MatrixMut::new(low, rows, ranks),
-            Matrix::new(seen.as_deref().unwrap_or(x), rows, columns),
-            Matrix::new(&all_a, ranks, columns).transposed(),
-            1.0,
-        );
+        let (to, all_a) =
+            (MatrixMut::new(low, rows, ranks), Matrix::new(&all_a, ranks, columns).transposed());
+        match self.seen(x) {
+            None => left.times(to, all_a, 1.0, false),
+            Some(seen) => self.precision.product_on_all(to, Matrix::new(&seen, rows, columns), all_a, 1.0),
+        }
         let mut from = 0;
         for (own, part) in own.iter().zip(&self.parts) {
             let Some(Low { of, b, .. }) = own.adapter else { continue };
-            add_product_on_all(
+            self.precision.add_product_on_all(
                 MatrixMut::strided(&mut out[own.place..], rows, part.rows, width),
                 Matrix::strided(&low[from..], rows, of.rank, ranks),
                 Matrix::new(inputs[b], part.rows, of.rank).transposed(),
@@ -251,10 +262,10 @@ fn over_lengths(weight: &Weight, adapter: Adapter, a: &[f32], b: &[f32]) -> Vec<
     let Adapter { rank, scale, .. } = adapter;
     let (rows, columns, scale) = (weight.rows, weight.columns, f64::from(scale));
     let mut wa = Buffer::any(rank * rows);
-    weight.forward(a, &mut wa, rows, 0);
-    let mut aa = vec![0.0; rank * rank];
     let matrix = Matrix::new(a, rank, columns);
-    product_on_all(MatrixMut::new(&mut aa, rank, rank), matrix, matrix.transposed(), 1.0);
+    weight.forward(&Left::Plain(matrix), rank, &mut wa, rows, 0);
+    let mut aa = vec![0.0; rank * rank];
+    Precision::F32.product_on_all(MatrixMut::new(&mut aa, rank, rank), matrix, matrix.transposed(), 1.0);
     let length = |(row, (b, own)): (usize, (&[f32], &f64))| {
         let mut square = *own;
         for (k, x) in b.iter().enumerate() {
@@ -352,18 +363,19 @@ impl Op for Projection {
             return Saved::default();
         }
         let own = self.own();
+        let left = self.precision.left(Matrix::new(x, rows, columns));
         for (own, part) in own.iter().zip(&self.parts) {
             match (&part.base, own.matrix) {
-                (Base::Frozen(weight), _) => weight.forward(x, out, width, own.place),
+                (Base::Frozen(weight), _) => weight.forward(&left, rows, out, width, own.place),
                 (Base::Trained, Some(matrix)) => {
                     let matrix = Matrix::new(inputs[matrix], part.rows, columns).transposed();
                     let to = MatrixMut::strided(&mut out[own.place..], rows, part.rows, width);
-                    product_on_all(to, Matrix::new(x, rows, columns), matrix, 1.0);
+                    left.times(to, matrix, 1.0, false);
                 }
                 (Base::Trained, None) => {}
             }
         }
-        let saved = self.add_adapters(&own, inputs, rows, out);
+        let saved = self.add_adapters(&own, inputs, &left, rows, out);
         let biases: Vec<(usize, &[f32])> = own
             .iter()
             .zip(&self.parts)
@@ -414,19 +426,18 @@ impl Op for Projection {
         }
         let after = dout;
         let dout = lengths.dout.as_deref().unwrap_or(dout);
+        let ranks = self.ranks();
+        let mut dlow = Buffer::any(rows * ranks);
+        let mut from = 0;
         for (own, part) in own.iter().zip(&self.parts) {
-            let dy = || Matrix::strided(&dout[own.place..], rows, part.rows, width);
-            if let Some(dx) = &mut dx {
+            let dy = Matrix::strided(&dout[own.place..], rows, part.rows, width);
+            let left = (dx.is_some() || own.adapter.is_some()).then(|| self.precision.left(dy));
+            if let (Some(dx), Some(left)) = (&mut dx, &left) {
                 match (&part.base, own.matrix) {
-                    (Base::Frozen(weight), _) => weight.backward(dout, width, own.place, dx, begun),
+                    (Base::Frozen(weight), _) => weight.backward(left, dx, begun),
                     (Base::Trained, Some(matrix)) => {
                         let matrix = Matrix::new(inputs[matrix], part.rows, columns);
-                        let to = MatrixMut::new(dx, rows, columns);
-                        if begun {
-                            add_product_on_all(to, dy(), matrix, 1.0);
-                        } else {
-                            product_on_all(to, dy(), matrix, 1.0);
-                        }
+                        left.times(MatrixMut::new(dx, rows, columns), matrix, 1.0, begun);
                     }
                     (Base::Trained, None) => {}
                 }
@@ -434,27 +445,16 @@ impl Op for Projection {
             }
             if let Some(gradient) = own.matrix.and_then(|at| gradients[at].as_mut()) {
                 let to = MatrixMut::new(gradient, part.rows, columns);
-                product_on_all(to, dy().transposed(), Matrix::new(x, rows, columns), 1.0);
+                self.precision.product_on_all(to, dy.transposed(), Matrix::new(x, rows, columns), 1.0);
             }
             if let Some(gradient) = own.bias.and_then(|at| gradients[at].as_mut()) {
                 sum_rows(after, width, own.place, gradient);
             }
-        }
-        let ranks = self.ranks();
-        if ranks > 0 {
-            let mut dlow = Buffer::any(rows * ranks);
-            let mut from = 0;
-            for (own, part) in own.iter().zip(&self.parts) {
-                let Some(Low { of, b, .. }) = own.adapter else { continue };
-                let dy = Matrix::strided(&dout[own.place..], rows, part.rows, width);
-                product_on_all(
-                    MatrixMut::strided(&mut dlow[from..], rows, of.rank, ranks),
-                    dy,
-                    Matrix::new(inputs[b], part.rows, of.rank),
-                    of.scale,
-                );
+            if let (Some(Low { of, b, .. }), Some(left)) = (own.adapter, &left) {
+                let to = MatrixMut::strided(&mut dlow[from..], rows, of.rank, ranks);
+                left.times(to, Matrix::new(inputs[b], part.rows, of.rank), of.scale, false);
                 if let Some(gradient) = &mut gradients[b] {
-                    product_on_all(
+                    NARROW.product_on_all(
                         MatrixMut::new(gradient, part.rows, of.rank),
                         dy.transposed(),
                         Matrix::strided(&saved[from..], rows, of.rank, ranks),
@@ -463,10 +463,12 @@ impl Op for Projection {
                 }
                 from += of.rank;
             }
+        }
+        if ranks > 0 {
             let seen = self.seen(x);
             let seen_x = Matrix::new(seen.as_deref().unwrap_or(x), rows, columns);
             let mut all = Buffer::any(ranks * columns);
-            product_on_all(
+            NARROW.product_on_all(
                 MatrixMut::new(&mut all, ranks, columns),
                 Matrix::new(&dlow, rows, ranks).transposed(),
                 seen_x,
@@ -484,10 +486,17 @@ impl Op for Projection {
                 let (low, all_a) = (Matrix::new(&dlow, rows, ranks), self.all_a(&own, inputs));
                 let all_a = Matrix::new(&all_a, ranks, columns);
                 match self.dropout.filter(|(share, _)| *share > 0.0) {
-                    None => add_product_on_all(MatrixMut::new(dx, rows, columns), low, all_a, 1.0),
+                    None => {
+                        self.precision.add_product_on_all(MatrixMut::new(dx, rows, columns), low, all_a, 1.0);
+                    }
                     Some((share, seed)) => {
                         let mut through = Buffer::any(x.len());
-                        product_on_all(MatrixMut::new(&mut through, rows, columns), low, all_a, 1.0);
+                        self.precision.product_on_all(
+                            MatrixMut::new(&mut through, rows, columns),
+                            low,
+                            all_a,
+                            1.0,
+                        );
                         drop_out(&mut through, share, seed);
                         add(dx, &through);
                     }
@@ -515,10 +524,11 @@ impl Op for Projection {
                 (Base::Trained, Some(at)) => inputs[at].clone(),
                 (Base::Trained, None) => bail!("a matrix that is trained is no input"),
             };
-            let mut out = x.matmul(&matrix.t()?)?;
+            let mut out = matmul(self.precision, x, &matrix.t()?)?;
             if let Some(Low { of, a, b, lengths }) = own.adapter {
                 let (a, b, scale) = (&inputs[a], &inputs[b], f64::from(of.scale));
-                out = (out + (seen.matmul(&a.t()?)?.matmul(&b.t()?)? * scale)?)?;
+                out = (out
+                    + (matmul(self.precision, &matmul(self.precision, &seen, &a.t()?)?, &b.t()?)? * scale)?)?;
                 if let Some(lengths) = lengths {
                     let (a, b) = (a.detach(), b.detach());
                     let middle = (&b * matrix.matmul(&a.t()?)?)?.sum(1)?;

@@ -147,6 +147,9 @@ pub struct SftConfig {
     pub max_skipped_steps: u64,
     /// Where it is computed: `cpu`, `cuda`, `metal`, or `auto` for a GPU if there is one.
     pub device: String,
+    /// Round numbers to bf16 on their way into products of matrices: less exact, and faster where the device has a unit for
+    /// it. Weights, sums and the optimiser stay in `f32`.
+    pub bf16: bool,
     /// Threads; 0: one for each core.
     pub threads: usize,
     /// The seed of every random draw.
@@ -187,6 +190,7 @@ impl Default for SftConfig {
             load_best_model_at_end: true,
             max_skipped_steps: 10,
             device: "auto".into(),
+            bf16: false,
             threads: 0,
             seed: 0,
         }

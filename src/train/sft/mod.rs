@@ -17,6 +17,8 @@ pub use config::{Init, SftConfig, Task};
 use data::{Data, Place};
 
 use super::adapter::{Adapter, peft};
+use super::cpu::bf16::Unit;
+use super::cpu::gemm::Precision;
 use super::cpu::head::{Slope, Token};
 use super::model::{Gradients, Model, Target, Texts, Trained, Weights};
 use super::optim::AdamW;
@@ -231,7 +233,17 @@ impl<'a> Run<'a> {
             let adapter = Adapter::load(path, &model.weights().shape)?;
             model.set_adapter(&adapter).map_err(|error| error.at_if_missing(FilePlace::file(path)))?;
         }
-        model = model.to(&super::device(&config.device)?, candle_core::DType::F32)?;
+        let device = super::device(&config.device)?;
+        if config.bf16 {
+            if device.is_cpu() && Unit::best() == Unit::Plain {
+                return Err(Error::config(
+                    "bf16 = true, and this processor has no unit for it (AMX or AVX512-BF16): it would only be slower; leave \
+                     it out",
+                ));
+            }
+            model.precision = Precision::Bf16;
+        }
+        model = model.to(&device, candle_core::DType::F32)?;
         let mut optimizer = AdamW::new(model.parameters())?;
         let own = State {
             model: fingerprint,
