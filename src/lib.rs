@@ -25,7 +25,7 @@
 //! # Ok::<(), rlkd::Error>(())
 //! ```
 #![cfg_attr(not(feature = "train"), forbid(unsafe_code))]
-// Two modules have some: the calls of matrix products.
+// Three files have some, for products of matrices.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

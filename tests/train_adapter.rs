@@ -219,7 +219,11 @@ fn one_adapter_lies_beneath_another() {
                 let sizes = gradients
                     .iter()
                     .map(|gradient| gradient.as_ref().expect("one").to_vec().expect("numbers"));
-                all.extend(sizes.map(|one| one.iter().map(|x| x * x).sum::<f32>().sqrt()));
+                for one in sizes {
+                    let norm = one.iter().map(|x| x * x).sum::<f32>().sqrt();
+                    all.push(norm);
+                    all.extend(one.iter().map(|x| x / norm));
+                }
                 all
             };
             let load = |path: &Path| Weights::load(path).expect("a model");
@@ -381,8 +385,9 @@ fn adapters_of_other_models_are_refused() {
     let error = peft::parse(&bytes, without, &shape(&path)).expect_err("refused").to_string();
     assert!(error.contains("use_dora is not set"), "{error}");
     let plain = peft::bytes_of(&adapter(&shape(&path), config()), &shape(&path)).expect("bytes");
-    let error = peft::parse(&plain, dora.config, &shape(&path)).expect_err("refused").to_string();
-    assert!(error.contains("has no lengths"), "{error}");
+    let found = peft::parse(&plain, dora.config, &shape(&path)).expect("read");
+    let error = found.check(&shape(&path)).expect_err("refused").to_string();
+    assert!(error.contains("use_dora is true") && error.contains("has none"), "{error}");
 }
 
 /// Cut, flipped and swapped bytes: an error, or an adapter that passes the check; never a panic.

@@ -9,10 +9,11 @@ use rlkd::gguf::TensorType;
 use rlkd::gguf::quantise::quantise;
 use rlkd::seed::Seed;
 use rlkd::train::cpu::gemm::Precision;
+use rlkd::train::cpu::head::{self, Gradients, Last, Output, Slope, Token};
 use rlkd::train::cpu::rope::Layout;
 use rlkd::train::ops::{
-    Adapter, Add, Angles, Attention, Base, Bias, Embedding, HeadNorm, Heads, Op, Part, Projection, RmsNorm,
-    Rope, SwiGlu, Value, Weight, apply,
+    Adapter, Add, Angles, Attention, Base, Bias, Embedding, HeadNorm, Heads, LowRank, Op, Part, Projection,
+    RmsNorm, Rope, SwiGlu, Value, Weight, apply,
 };
 use rlkd::train::tape::Tape;
 
@@ -275,4 +276,142 @@ fn numbers_are_unpacked_as_candle_unpacks_them() {
         // And it is the tensor that was packed.
         assert!(largest(&found, &numbers) < 0.2, "{}", ours.name());
     }
+}
+
+/// What is rounded to bf16.
+fn rounded(tensor: &Tensor) -> Tensor {
+    tensor.to_dtype(DType::BF16).and_then(|tensor| tensor.to_dtype(DType::F64)).expect("rounded")
+}
+
+/// An output and the gradients of all inputs, on a tape.
+fn on_tape(op: impl Op + 'static, inputs: &[Tensor], dout: &Tensor) -> Vec<Tensor> {
+    let mut tape = Tape::default();
+    let slots: Vec<_> = inputs.iter().map(|tensor| tape.leaf(tensor.clone().into(), true)).collect();
+    let out = tape.apply(op, &slots).expect("forward");
+    let mut all = vec![tape.value(out).tensor(&Device::Cpu).expect("a tensor")];
+    let found = tape.backward(out, dout.clone().into()).expect("backward");
+    all.extend(
+        found.into_iter().map(|(_, value)| value.expect("one").tensor(&Device::Cpu).expect("a tensor")),
+    );
+    all
+}
+
+/// Products of bf16 are products of numbers that were rounded to it, forward and backward; of frozen matrices as of trained
+/// ones, over several panels, with an adapter beneath.
+#[test]
+fn products_of_bf16_are_those_of_rounded_numbers() {
+    let f64s = |tensor: &Tensor| tensor.to_dtype(DType::F64).expect("f64");
+    let times = |a: &Tensor, b: &Tensor| a.matmul(b).expect("a product");
+    let turned = |tensor: &Tensor| tensor.t().and_then(|turned| turned.contiguous()).expect("turned");
+    let near = |found: &Tensor, expected: &Tensor, what: &str| {
+        let expected = expected.to_dtype(DType::F32).expect("f32");
+        let size = expected.abs().and_then(|x| x.max_all()).and_then(|x| x.to_scalar::<f32>()).expect("size");
+        let worst = largest(found, &expected) / size;
+        assert!(worst < 1e-5, "{what}: {worst}");
+    };
+    let (rows, columns, tokens) = (2_000, 640, 70);
+    let (x, dout) = (tensor(&[tokens, columns], 2), tensor(&[tokens, rows], 5));
+    let mut bytes = Vec::new();
+    quantise(TensorType::Q8_0, &numbers(rows * columns, 1), &mut bytes);
+    let low = LowRank { a: numbers(2 * columns, 11), b: numbers(rows * 2, 12), rank: 2, scale: 0.5 };
+    let packed = Weight::packed(TensorType::Q8_0, bytes.into(), rows, columns);
+    let plain = packed.tensor(&Device::Cpu).expect("numbers");
+    let product = times(
+        &Tensor::from_slice(&low.b, (rows, 2), &Device::Cpu).expect("B"),
+        &Tensor::from_slice(&low.a, (2, columns), &Device::Cpu).expect("A"),
+    );
+    let sum = (&plain + (product * 0.5).expect("scaled")).expect("a sum");
+    let packed = packed.on_top_of(Arc::new(low));
+    // A part of what lies on top of something.
+    let mut part = vec![0.0; 5 * columns];
+    packed.unpack(1_777, &mut part);
+    let part = Tensor::from_vec(part, (5, columns), &Device::Cpu).expect("rows");
+    assert!(largest(&part, &sum.narrow(0, 1_777, 5).expect("rows")) < 1e-5);
+    // The last bit of what is rounded could be another one.
+    let mut sum = vec![0.0; rows * columns];
+    packed.unpack(0, &mut sum);
+    let dense = Weight::dense(sum.clone().into(), rows, columns);
+    let matrix = Tensor::from_vec(sum, (rows, columns), &Device::Cpu).expect("a tensor");
+    for precision in [Precision::F32, Precision::Bf16] {
+        let own = |tensor: &Tensor| if precision == Precision::F32 { f64s(tensor) } else { rounded(tensor) };
+        let expected = times(&own(&x), &turned(&own(&matrix)));
+        let dx = times(&own(&dout), &own(&matrix));
+        for (what, weight) in [("packed", &packed), ("dense", &dense)] {
+            let op = Projection { precision, ..Projection::frozen(weight.clone()) };
+            let found = on_tape(op, std::slice::from_ref(&x), &dout);
+            near(&found[0], &expected, what);
+            near(&found[1], &dx, what);
+        }
+        let parts = vec![Part { rows, base: Base::Trained, bias: Bias::None, adapter: None }];
+        let op = Projection { columns, parts, dropout: None, precision };
+        let found = on_tape(op, &[x.clone(), matrix.clone()], &dout);
+        near(&found[0], &expected, "trained");
+        near(&found[1], &dx, "trained");
+        near(&found[2], &times(&turned(&own(&dout)), &own(&x)), "trained");
+    }
+}
+
+/// Attention and the loss round too, which changes a little and not much; over several panels of the last matrix.
+#[test]
+fn attention_and_the_loss_round_as_well() {
+    let apart = |one: &Tensor, other: &Tensor| {
+        let size = other.abs().and_then(|x| x.max_all()).and_then(|x| x.to_scalar::<f32>()).expect("size");
+        largest(one, other) / size
+    };
+    let heads = Heads { queries: 4, keys: 2, size: 64 };
+    let starts: Arc<[usize]> = [0, 150, 190].into();
+    let x = tensor(&[190, heads.width()], 3);
+    let dout = tensor(&[190, heads.out()], 4);
+    let found = [Precision::F32, Precision::Bf16].map(|precision| {
+        on_tape(Attention { heads, starts: Arc::clone(&starts), precision }, std::slice::from_ref(&x), &dout)
+    });
+    for (own, exact) in found[1].iter().zip(&found[0]) {
+        assert!((1e-5..2e-2).contains(&apart(own, exact)), "{}", apart(own, exact));
+    }
+    let (vocabulary, width, tokens) = (3_000, 512, 40);
+    let matrix = numbers(vocabulary * width, 1);
+    let hidden = numbers(tokens * width, 2);
+    let targets: Vec<u32> = (0..tokens as u32).map(|at| at * 71 % vocabulary as u32).collect();
+    let weight = Weight::dense(matrix.clone().into(), vocabulary, width);
+    let run = |matrix: Last<'_>, precision: Precision| {
+        let (mut dhidden, mut dweight) = (vec![0.0; hidden.len()], vec![0.0; vocabulary * width]);
+        let gradients = Gradients { hidden: &mut dhidden, weight: Some(&mut dweight) };
+        let slope = |_: usize, _: Token| Slope { logprob: -1.0, entropy: 0.1 };
+        let found = head::loss(&hidden, Output { matrix, precision }, &targets, 0.2, slope, gradients);
+        let tensor = |numbers: Vec<f32>| {
+            let count = numbers.len();
+            Tensor::from_vec(numbers, count, &Device::Cpu).expect("a tensor")
+        };
+        let logprobs: Vec<f32> = found.iter().map(|token| token.logprob as f32).collect();
+        [tensor(logprobs), tensor(dhidden), tensor(dweight)]
+    };
+    let exact = run(Last::Trained(&matrix, width), Precision::F32);
+    let own = run(Last::Trained(&matrix, width), Precision::Bf16);
+    let frozen = run(Last::Frozen(&weight), Precision::Bf16);
+    for ((own, exact), frozen) in own.iter().zip(&exact).zip(&frozen) {
+        assert!((1e-6..2e-2).contains(&apart(own, exact)), "{}", apart(own, exact));
+        assert_eq!(largest(own, frozen), 0.0);
+    }
+}
+
+/// Rows of nothing but 0 have no direction that a length could be given to: they stay 0, here and elsewhere.
+#[test]
+fn rows_of_zeros_stay_zeros_with_lengths() {
+    let mut matrix = numbers(3 * 4, 1);
+    matrix[4..8].fill(0.0);
+    let base = Base::Frozen(Weight::dense(matrix.into(), 3, 4));
+    let adapter = Some(Adapter { rank: 1, scale: 1.0, dora: true });
+    let parts = vec![Part { rows: 3, base, bias: Bias::None, adapter }];
+    let op = Projection { columns: 4, parts, dropout: None, precision: Precision::F32 };
+    let inputs = [
+        tensor(&[2, 4], 2),
+        tensor(&[1, 4], 3),
+        tensor(&[3, 1], 4).zeros_like().expect("zeros"),
+        tensor(&[3], 5),
+    ];
+    let found = on_tape(op.clone(), &inputs, &tensor(&[2, 3], 6));
+    let all = |tensor: &Tensor| tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>()).expect("numbers");
+    assert!(found.iter().all(|tensor| all(tensor).iter().all(|x| x.is_finite())));
+    let twin = op.composed(&inputs).expect("composed");
+    assert!(largest(&found[0], &twin) < 1e-6 && all(&twin)[1] == 0.0);
 }

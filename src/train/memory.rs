@@ -23,6 +23,8 @@ pub struct Sizes {
     queries: u64,
     keys: u64,
     heads: u64,
+    /// Numbers of a head.
+    head: u64,
     feed_forward: u64,
     vocabulary: u64,
     /// Numbers of all tensors, and of the largest.
@@ -42,6 +44,7 @@ impl Sizes {
             queries: u64::from(facts.head_count) * head,
             keys: u64::from(facts.head_count_kv) * head,
             heads: facts.head_count.into(),
+            head,
             feed_forward: facts.feed_forward_length,
             vocabulary: facts.vocabulary,
             numbers: facts.parameters,
@@ -61,6 +64,7 @@ impl Sizes {
             queries: size(own.heads) * head,
             keys: size(own.kv_heads) * head,
             heads: size(own.heads),
+            head,
             feed_forward: size(own.feed_forward),
             vocabulary: size(own.vocabulary),
             numbers: 0,
@@ -110,6 +114,8 @@ pub struct Memory {
 const PROGRAM: u64 = 24 << 20;
 /// Bytes that a token takes in the tokenizer.
 const TOKEN: u64 = 350;
+/// Rows of scores that attention computes at a time.
+const ROWS_OF_SCORES: u64 = super::cpu::attention::BLOCK as u64;
 /// Numbers of a buffer above which its memory is not kept for the next step.
 const KEPT: u64 = 1 << 24;
 
@@ -153,13 +159,23 @@ pub fn plan(config: &SftConfig, facts: Option<&Facts>) -> Result<Memory> {
     let lengths = if config.lora.use_dora { rows + 2 * w + 2 * f } else { 0 };
     let inside = 3 * w + rows + sizes.queries + 3 * f + ranks + sizes.heads + lengths;
     // On the way back beside it, at the gates: the gradient of the state and of what was made of the gates.
-    let back = w + 2 * f;
+    // (With lengths of rows, that of the outputs before them, and what their own is summed up from.)
+    let back = w + 2 * f + if config.lora.use_dora { 3 * f } else { 0 };
     // What is small enough is kept for what comes next, so that several kinds lie there at once.
     let spare = 4 * w + 2 * rows + if f * tokens <= KEPT { f } else { 0 };
     // Both sides of a product, rounded: two bytes a number.
     let spare = spare + if config.bf16 { (w + f) / 2 } else { 0 };
     let kept = if config.gradient_checkpointing { inside } else { inside * sizes.layers };
-    let layers = (kept + back + spare) * tokens * 4;
+    // Attention copies of a text what a head of keys takes part in, with some rows of scores and of their gradients: as many
+    // heads at a time as there are threads.
+    let threads = match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let heads = (threads as u64).min(sizes.keys / sizes.head.max(1));
+    let group = sizes.queries / (sizes.keys / sizes.head.max(1)).max(1);
+    let attention = heads * (2 * group + 2 * sizes.head + 2 * ROWS_OF_SCORES) * example * 4;
+    let layers = (kept + back + spare) * tokens * 4 + attention;
     let at_a_time = (tokens_at_a_time(sizes.vocabulary as usize) as u64).min(tokens);
     let logits = (at_a_time * sizes.vocabulary + 4 * tokens * w) * 4;
     let states = (sizes.layers + 1) * tokens * w * 4;

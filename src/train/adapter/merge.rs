@@ -60,7 +60,7 @@ pub fn export(base: &Path, to: &Path, what: &Export<'_>, mut watch: impl FnMut(u
     }
     if what.adapters.iter().any(|(adapter, factor)| adapter.config.use_dora && *factor != 1.0) {
         return Err(Error::config(
-            "an adapter with use_dora can be added, but not in part and not taken out again",
+            "an adapter with use_dora is added whole: give it without a factor, and keep the model without it, for it cannot be taken out again",
         ));
     }
     if let Some(kind) = what.kind.filter(|kind| !TYPES.contains(kind)) {
@@ -161,8 +161,8 @@ fn changed(tensor: &Tensor, bytes: &[u8], pairs: &[(&Pair, f32)], kind: TensorTy
         let rows = numbers.chunks_exact_mut(pair.columns.max(1));
         for (row, length) in rows.zip(pair.lengths.as_deref().unwrap_or_default()) {
             let square: f64 = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
-            let factor = if square > 0.0 { (f64::from(*length) / square.sqrt()) as f32 } else { 0.0 };
-            row.iter_mut().for_each(|x| *x *= factor);
+            let longer = if square > 0.0 { (f64::from(*length) / square.sqrt()) as f32 } else { 0.0 };
+            row.iter_mut().for_each(|x| *x *= longer);
         }
     }
     holds(tensor, kind, &numbers)?;

@@ -129,6 +129,13 @@ impl Adapter {
                 )));
             }
             pair.check(name)?;
+            if pair.lengths.is_some() != self.config.use_dora {
+                let has = if self.config.use_dora { "has none" } else { "has some" };
+                return Err(Error::data(format!(
+                    "use_dora is {}, and {name:?} {has} of the lengths of rows that belong to it",
+                    self.config.use_dora
+                )));
+            }
         }
         Ok(())
     }

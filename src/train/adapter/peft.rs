@@ -227,11 +227,6 @@ pub fn parse(bytes: &[u8], config: LoraConfig, shape: &Shape) -> Result<Adapter>
     }
     let mut pairs = halves.pairs(|rank| LoraConfig { r: rank, ..config.clone() }.scale())?;
     for (name, pair) in &mut pairs {
-        if config.use_dora && pair.lengths.is_none() {
-            return Err(Error::data(format!(
-                "use_dora is set in {CONFIG}, and {name:?} has no lengths of rows"
-            )));
-        }
         let module = place_of(name).map_or("", |(_, module)| module);
         let Some(heads) = heads_in_other_order(shape, module) else { continue };
         let rows = shape.sizes(module).0;

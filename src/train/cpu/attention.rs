@@ -12,7 +12,7 @@ use super::{by_rows, dot};
 use crate::math::exp;
 
 /// Rows of scores that are computed at a time.
-const BLOCK: usize = 128;
+pub const BLOCK: usize = 128;
 
 /// The heads of a row: those of queries, then of keys, then of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

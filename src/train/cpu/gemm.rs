@@ -1,7 +1,6 @@
 //! Products of matrices in slices.
 
 use gemm::Parallelism;
-use serde::{Deserialize, Serialize};
 
 use super::bf16::{self, How, Packed, Side, Source, Unit};
 
@@ -71,7 +70,7 @@ impl<'a> Matrix<'a> {
         let Strided { rows, columns, row_stride, column_stride } = self.shape;
         let (rows, columns) = ((rows, row_stride), (columns, column_stride));
         let (outer, inner) = if side == Side::Left { (rows, columns) } else { (columns, rows) };
-        Packed::new(Source { data: self.data, outer, inner }, side, on_all)
+        Packed::new(Source::new(self.data, outer, inner), side, on_all)
     }
 }
 
@@ -91,19 +90,20 @@ impl<'a> MatrixMut<'a> {
 }
 
 /// How numbers go into products. Sums are kept in `f32` either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// As they are.
     #[default]
     F32,
-    /// Rounded to bf16: eight bits instead of twenty-four, and much faster where the processor has a unit for it
-    /// ([`Unit`]).
+    /// Rounded to bf16: eight bits instead of twenty-four, and much faster where the processor has a unit of matrices
+    /// ([`Unit::Amx`]).
     Bf16,
 }
 
 /// The left side of products, ready for several of them.
-pub enum Left<'a> {
+pub struct Left<'a>(Kind<'a>);
+
+enum Kind<'a> {
     /// As it is.
     Plain(Matrix<'a>),
     /// Rounded.
@@ -114,8 +114,8 @@ impl Precision {
     /// A left side, on all threads.
     pub fn left(self, a: Matrix<'_>) -> Left<'_> {
         match self {
-            Precision::F32 => Left::Plain(a),
-            Precision::Bf16 => Left::Packed(a.pack(Side::Left, true)),
+            Precision::F32 => Left(Kind::Plain(a)),
+            Precision::Bf16 => Left(Kind::Packed(a.pack(Side::Left, true))),
         }
     }
 
@@ -141,8 +141,8 @@ impl Precision {
 
     fn run(self, out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool, on_all: bool) {
         let left = match self {
-            Precision::F32 => Left::Plain(a),
-            Precision::Bf16 => Left::Packed(a.pack(Side::Left, on_all)),
+            Precision::F32 => Left(Kind::Plain(a)),
+            Precision::Bf16 => Left(Kind::Packed(a.pack(Side::Left, on_all))),
         };
         left.run((a.shape, 0), out, b, scale, add, on_all);
     }
@@ -161,11 +161,21 @@ impl Left<'_> {
         self.run((Strided { columns: b.shape.rows, ..shape }, from), out, b, scale, add, true);
     }
 
+    /// Whether its numbers are as they were.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.0, Kind::Plain(_))
+    }
+
+    /// Its rows.
+    pub(super) fn rows(&self) -> usize {
+        self.shape().rows
+    }
+
     fn shape(&self) -> Strided {
-        match self {
-            Left::Plain(a) => a.shape,
+        match &self.0 {
+            Kind::Plain(a) => a.shape,
             // Only how many there are matters.
-            Left::Packed(packed) => Strided::by_rows(packed.outer(), packed.inner(), packed.inner()),
+            Kind::Packed(packed) => Strided::by_rows(packed.outer(), packed.inner(), packed.inner()),
         }
     }
 
@@ -186,12 +196,13 @@ impl Left<'_> {
         if to.rows == 0 || to.columns == 0 {
             return;
         }
-        match self {
-            Left::Plain(a) => {
+        match &self.0 {
+            Kind::Plain(a) => {
+                // `from` and `columns` lie within the matrix, so that what they reach lies in its slice.
                 let a = Matrix { data: &a.data[from * shape.column_stride..], shape };
                 run(out, a, b, scale, add, if on_all { threads() } else { Parallelism::None });
             }
-            Left::Packed(packed) => {
+            Kind::Packed(packed) => {
                 let how = How { scale, add, on_all, unit: Unit::best() };
                 bf16::product(out.data, to.row_stride, (packed, from), &b.pack(Side::Right, on_all), how);
             }
@@ -210,8 +221,9 @@ fn threads() -> Parallelism {
 fn run(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool, parallelism: Parallelism) {
     let (to, left, right) = (out.shape, a.shape, b.shape);
     let stride = |stride: usize| isize::try_from(stride).expect("a stride that fits into memory");
-    // SAFETY: the constructors have seen to it that every number that `rows`, `columns` and the strides reach lies in
-    // its slice, and the caller that the sizes go together; the rows of `out` do not overlap, and as it is borrowed mutably, neither do `out` and the others.
+    // SAFETY: the constructors (and `Left::run`, of a part) have seen to it that every number that `rows`, `columns` and the
+    // strides reach lies in its slice, and the caller that the sizes go together; the rows of `out` do not overlap, and as it
+    // is borrowed mutably, neither do `out` and the others.
     unsafe {
         gemm::gemm(
             to.rows,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::gemm::{Matrix, MatrixMut, Precision};
-use super::linear::{Weight, rows_of_panel};
+use super::linear::{Weight, panels_of};
 use crate::math::exp;
 
 /// Numbers of the logits that are there at a time: 128 MiB.
@@ -56,16 +56,12 @@ impl Output<'_> {
     }
 
     /// Calls `work` with the first row of each panel and its numbers.
-    fn panels(&self, mut work: impl FnMut(usize, &[f32])) {
-        match (self.matrix, self.precision) {
-            (Last::Frozen(weight), _) => weight.panels(work),
-            (Last::Trained(numbers, _), Precision::F32) => work(0, numbers),
-            // No more than a panel is rounded at a time.
-            (Last::Trained(numbers, columns), Precision::Bf16) => {
-                let rows = rows_of_panel(columns);
-                let panels = numbers.chunks(rows * columns.max(1)).enumerate();
-                panels.for_each(|(at, panel)| work(at * rows, panel));
-            }
+    fn panels(&self, work: impl FnMut(usize, &[f32])) {
+        // No more than a panel is rounded at a time.
+        let whole = self.precision == Precision::F32;
+        match self.matrix {
+            Last::Frozen(weight) => weight.panels(whole, work),
+            Last::Trained(numbers, columns) => panels_of(numbers, columns, whole, work),
         }
     }
 }

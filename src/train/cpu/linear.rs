@@ -17,8 +17,18 @@ use crate::gguf::dequantise::dequantise;
 const PANEL: usize = 1 << 20;
 
 /// Rows of a panel: whole tiles, so that a left side of bf16 can begin at each.
-pub(super) fn rows_of_panel(columns: usize) -> usize {
+fn rows_of_panel(columns: usize) -> usize {
     (PANEL / columns.max(1)).next_multiple_of(DEPTH).max(DEPTH)
+}
+
+/// Calls `work` with the first row of each panel of numbers that are there, or of all at once.
+pub(super) fn panels_of(numbers: &[f32], columns: usize, whole: bool, mut work: impl FnMut(usize, &[f32])) {
+    if whole {
+        return work(0, numbers);
+    }
+    let rows = rows_of_panel(columns);
+    let panels = numbers.chunks(rows * columns.max(1)).enumerate();
+    panels.for_each(|(at, panel)| work(at * rows, panel));
 }
 
 /// A matrix of `rows` outputs by `columns` inputs. Cheap to clone.
@@ -99,7 +109,7 @@ impl Weight {
     pub fn squares(&self) -> Arc<[f64]> {
         let squares = || {
             let mut squares = Vec::with_capacity(self.rows);
-            self.panels(|_, panel| {
+            self.panels(true, |_, panel| {
                 let rows = panel.par_chunks_exact(self.columns.max(1));
                 let own: Vec<f64> =
                     rows.map(|row| row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum()).collect();
@@ -148,12 +158,12 @@ impl Weight {
         self.beneath.iter().for_each(|low| low.add(self.columns, from, out));
     }
 
-    /// Calls `work` with the first row of each panel and its numbers.
-    pub fn panels(&self, mut work: impl FnMut(usize, &[f32])) {
+    /// Calls `work` with the first row of each panel and its numbers. With `whole`, what is not packed is one panel.
+    pub fn panels(&self, whole: bool, mut work: impl FnMut(usize, &[f32])) {
         let step = rows_of_panel(self.columns);
         match &self.store {
             Store::Gone => panic!("a matrix whose numbers are somewhere else"),
-            Store::Dense(numbers) => work(0, numbers),
+            Store::Dense(numbers) => panels_of(numbers, self.columns, whole, work),
             Store::Packed(..) => {
                 let mut panel = Buffer::any(step.min(self.rows) * self.columns);
                 for from in (0..self.rows).step_by(step) {
@@ -203,12 +213,13 @@ impl Weight {
         QTensor::new(QStorage::from_data(bytes, device, kind)?, (self.rows, self.columns))
     }
 
-    /// Puts x · Wᵀ into the columns of `out` from `place` on, for the `tokens` rows of x; rows of `out` are `width` wide.
-    pub fn forward(&self, x: &Left<'_>, tokens: usize, out: &mut [f32], width: usize, place: usize) {
+    /// Puts x · Wᵀ into the columns of `out` from `place` on; rows of `out` are `width` wide.
+    pub fn forward(&self, x: &Left<'_>, out: &mut [f32], width: usize, place: usize) {
+        let tokens = x.rows();
         if tokens == 0 {
             return;
         }
-        self.panels(|from, panel| {
+        self.panels(x.is_plain(), |from, panel| {
             let rows = panel.len() / self.columns;
             let to = MatrixMut::strided(&mut out[place + from..], tokens, rows, width);
             x.times(to, Matrix::new(panel, rows, self.columns).transposed(), 1.0, false);
@@ -221,7 +232,7 @@ impl Weight {
         if tokens == 0 {
             return;
         }
-        self.panels(|from, panel| {
+        self.panels(dy.is_plain(), |from, panel| {
             let rows = panel.len() / self.columns;
             let to = MatrixMut::new(dx, tokens, self.columns);
             let panel = Matrix::new(panel, rows, self.columns);

@@ -4,6 +4,7 @@ use candle_core::{D, DType, Tensor};
 
 use super::{Model, Target};
 use crate::error::Result;
+use crate::train::cpu::gemm::Precision;
 use crate::train::cpu::head::{Slope, Token, tokens_at_a_time};
 use crate::train::ops::{Value, matmul};
 
@@ -31,6 +32,8 @@ impl Model {
         };
         let (device, dtype) = (hidden.device(), hidden.dtype());
         let scale = 1.0 / f64::from(temperature);
+        // Elsewhere outputs of products would be rounded too, and logits have to be exact.
+        let precision = if device.is_cpu() { self.precision } else { Precision::F32 };
         let place = self.place(self.output_name());
         let matrix = match place {
             Some(at) => self.parameters[at].value.clone(),
@@ -42,7 +45,7 @@ impl Model {
         for (part, own) in targets.chunks(step).enumerate() {
             let from = part * step;
             let states = hidden.narrow(0, from, own.len())?;
-            let logits = (matmul(self.precision, &states, &matrix.t()?)? * scale)?;
+            let logits = (matmul(precision, &states, &matrix.t()?)? * scale)?;
             let most = logits.max_keepdim(D::Minus1)?;
             let below = logits.broadcast_sub(&most)?;
             let sum = below.exp()?.sum_keepdim(D::Minus1)?;
@@ -71,9 +74,9 @@ impl Model {
             let dlogits =
                 (shares * around.broadcast_add(&by_logprob)?)?.neg()?.scatter_add(&index, &by_logprob, 1)?;
             let dlogits = (dlogits * scale)?;
-            dhidden.push(matmul(self.precision, &dlogits, &matrix)?);
+            dhidden.push(matmul(precision, &dlogits, &matrix)?);
             if place.is_some() {
-                let more = matmul(self.precision, &dlogits.t()?, &states)?;
+                let more = matmul(precision, &dlogits.t()?, &states)?;
                 dweight = Some(match dweight {
                     None => more,
                     Some(sum) => (sum + more)?,

@@ -45,7 +45,7 @@ impl Model {
         let Trained::Lora(config) = &self.trained else {
             return Err(Error::config("all weights are trained, and no adapter"));
         };
-        let own = self.adapter()?.map(|own| own.pairs).unwrap_or_default();
+        let own = self.adapter()?.map_or_else(BTreeMap::new, |own| own.pairs);
         for (name, pair) in &own {
             let Some(theirs) = adapter.pairs.get(name) else {
                 return Err(Error::config(format!(

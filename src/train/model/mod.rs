@@ -39,11 +39,11 @@ pub enum Trained {
 /// A tensor that is trained.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// As in the model file, with `.lora_a` or `.lora_b` behind it for an adapter's.
+    /// As in the model file, with `.lora_a`, `.lora_b` or `.lora_magnitude_vector` behind it for an adapter's.
     pub name: String,
     /// Its numbers.
     pub value: Tensor,
-    /// Whether the optimiser's decay applies: matrices, not biases and norms.
+    /// Whether the optimiser's decay applies: matrices, not biases, norms and lengths of rows.
     pub decays: bool,
 }
 

@@ -174,8 +174,9 @@ pub(super) fn run_back(
     Ok(gradients.into_iter().zip(inputs).map(value).collect())
 }
 
-/// A product of candle's, of numbers rounded to bf16 if that is asked for. Where the processor has no such product, of the
-/// rounded numbers as they are otherwise.
+/// A product of candle's, of numbers rounded to bf16 if that is asked for. On a processor the rounded numbers are multiplied as
+/// they are otherwise; on a GPU the result is rounded too. In candle's way back gradients are rounded as well, which the loops
+/// do to one side only.
 pub(in crate::train) fn matmul(precision: Precision, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     // Of more than matrices, candle takes no turned ones.
     let ready = |x: &Tensor| if x.rank() == 2 { Ok(x.clone()) } else { x.contiguous() };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{Tensor, bail};
+use candle_core::{Device, Tensor, bail};
 use rayon::prelude::*;
 
 use super::value::add;
@@ -57,8 +57,9 @@ pub struct Part {
     pub adapter: Option<Adapter>,
 }
 
-/// x · Wᵀ + bias + scale · (x · Aᵀ) · Bᵀ for matrices that read the same x; W + B · A is never there. Inputs: x
-/// `[n, columns]`, then for each part what of it is trained: matrix, bias, A, B. Output: `[n, rows of all parts]`.
+/// x · Wᵀ + bias + scale · (x · Aᵀ) · Bᵀ for matrices that read the same x; W + B · A is never there. With lengths of rows,
+/// what stands before the bias, times length / |row of W + scale · B · A|. Inputs: x `[n, columns]`, then for each part what
+/// of it is trained: matrix, bias, A, B, lengths. Output: `[n, rows of all parts]`.
 #[derive(Clone, Debug)]
 pub struct Projection {
     /// Numbers of a row of x.
@@ -263,7 +264,7 @@ fn over_lengths(weight: &Weight, adapter: Adapter, a: &[f32], b: &[f32]) -> Vec<
     let (rows, columns, scale) = (weight.rows, weight.columns, f64::from(scale));
     let mut wa = Buffer::any(rank * rows);
     let matrix = Matrix::new(a, rank, columns);
-    weight.forward(&Left::Plain(matrix), rank, &mut wa, rows, 0);
+    weight.forward(&Precision::F32.left(matrix), &mut wa, rows, 0);
     let mut aa = vec![0.0; rank * rank];
     Precision::F32.product_on_all(MatrixMut::new(&mut aa, rank, rank), matrix, matrix.transposed(), 1.0);
     let length = |(row, (b, own)): (usize, (&[f32], &f64))| {
@@ -366,7 +367,7 @@ impl Op for Projection {
         let left = self.precision.left(Matrix::new(x, rows, columns));
         for (own, part) in own.iter().zip(&self.parts) {
             match (&part.base, own.matrix) {
-                (Base::Frozen(weight), _) => weight.forward(&left, rows, out, width, own.place),
+                (Base::Frozen(weight), _) => weight.forward(&left, out, width, own.place),
                 (Base::Trained, Some(matrix)) => {
                     let matrix = Matrix::new(inputs[matrix], part.rows, columns).transposed();
                     let to = MatrixMut::strided(&mut out[own.place..], rows, part.rows, width);
@@ -533,9 +534,17 @@ impl Op for Projection {
                     let (a, b) = (a.detach(), b.detach());
                     let middle = (&b * matrix.matmul(&a.t()?)?)?.sum(1)?;
                     let last = (b.matmul(&a.matmul(&a.t()?)?)? * &b)?.sum(1)?;
-                    let squares =
-                        ((matrix.sqr()?.sum(1)? + (middle * (2.0 * scale))?)? + (last * (scale * scale))?)?;
-                    out = out.broadcast_mul(&(&inputs[lengths] / squares.sqrt()?)?)?;
+                    let own: Vec<f64> = match &part.base {
+                        Base::Frozen(weight) => weight.squares().to_vec(),
+                        Base::Trained => bail!("lengths of rows beside a matrix that is trained"),
+                    };
+                    let own = Tensor::new(own, &Device::Cpu)?.to_dtype(x.dtype())?.to_device(x.device())?;
+                    let squares = ((own + (middle * (2.0 * scale))?)? + (last * (scale * scale))?)?;
+                    // A row of nothing but 0 stays so.
+                    let there = squares.gt(0.0)?;
+                    let (one, none) = (squares.ones_like()?, squares.zeros_like()?);
+                    let over = there.where_cond(&there.where_cond(&squares, &one)?.powf(-0.5)?, &none)?;
+                    out = out.broadcast_mul(&(&inputs[lengths] * over)?)?;
                 }
             }
             match (&part.bias, own.bias) {

@@ -147,8 +147,8 @@ pub struct SftConfig {
     pub max_skipped_steps: u64,
     /// Where it is computed: `cpu`, `cuda`, `metal`, or `auto` for a GPU if there is one.
     pub device: String,
-    /// Round numbers to bf16 on their way into products of matrices: less exact, and faster where the device has a unit for
-    /// it. Weights, sums and the optimiser stay in `f32`.
+    /// Round numbers to bf16 on their way into products of matrices: less exact, and faster where the processor has AMX, or the
+    /// GPU has units for it. Weights, sums and the optimiser stay in `f32`; a GPU rounds what comes out of products, too.
     pub bf16: bool,
     /// Threads; 0: one for each core.
     pub threads: usize,

@@ -175,6 +175,13 @@ impl<'a> Run<'a> {
         tokenizer: &dyn Tokenizer,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<Self> {
+        let device = super::device(&config.device)?;
+        if config.bf16 && device.is_cpu() && Unit::best() == Unit::Plain {
+            return Err(Error::config(
+                "bf16 = true, and this processor has no unit for it (AMX or AVX512-BF16): it would only be slower; leave it \
+                 out",
+            ));
+        }
         let folder = &config.output_dir;
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
         let lock = lock(folder)?;
@@ -233,14 +240,7 @@ impl<'a> Run<'a> {
             let adapter = Adapter::load(path, &model.weights().shape)?;
             model.set_adapter(&adapter).map_err(|error| error.at_if_missing(FilePlace::file(path)))?;
         }
-        let device = super::device(&config.device)?;
         if config.bf16 {
-            if device.is_cpu() && Unit::best() == Unit::Plain {
-                return Err(Error::config(
-                    "bf16 = true, and this processor has no unit for it (AMX or AVX512-BF16): it would only be slower; leave \
-                     it out",
-                ));
-            }
             model.precision = Precision::Bf16;
         }
         model = model.to(&device, candle_core::DType::F32)?;
