@@ -44,6 +44,7 @@ pub mod tokens;
 pub mod metrics;
 pub mod models;
 pub mod dataset;
+pub mod synth;
 pub mod decompose;
 pub mod judge;
 #[cfg(feature = "llama")]

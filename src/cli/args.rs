@@ -106,6 +106,16 @@ A run file:
 
 An interrupted run is taken up by the same command. Every key: docs/training.md")]
     Sft(SftArgs),
+    /// Make word problems whose structure is known
+    #[command(after_help = "\
+Examples:
+  rlkd synth --count 1000 -o bed.jsonl
+  rlkd synth --count 200 --split test --students 6 | rlkd score - --detail score
+  rlkd synth --count 5000 --labels steps.jsonl -o bed.jsonl   (what a GSRM learns from)
+  rlkd synth --count 3 --steps 6 --depth 2..4 | jq -r .problem
+
+Nothing of one split (names, things, sentences) occurs in another. docs/synth.md says what a record holds.")]
+    Synth(SynthArgs),
     /// Show, convert and merge adapters
     #[cfg(feature = "train")]
     #[command(subcommand)]
@@ -511,6 +521,53 @@ pub struct SftArgs {
     /// No progress bar and no messages
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// `rlkd synth`.
+#[derive(Debug, clap::Args)]
+pub struct SynthArgs {
+    /// Problems
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub count: u64,
+    /// The number of the first; number 7 of a seed is always the same
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub first: u64,
+    /// Where they go; - is the standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// Also write the teacher's traces with their steps, for rlkd sft
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Whose words are used
+    #[arg(long, value_parser = ["train", "validation", "test"], default_value = "train", hide_possible_values = false)]
+    pub split: String,
+    /// What problems are about: people, towns, boxes; all in turn unless said
+    #[arg(long, value_parser = ["people", "towns", "boxes"], value_delimiter = ',')]
+    pub style: Vec<String>,
+    /// Sub-problems: a number, or from..to
+    #[arg(long, value_name = "N..M", default_value = "2..5")]
+    pub steps: String,
+    /// The longest chain of sub-problems
+    #[arg(long, value_name = "N..M", default_value = "2..4")]
+    pub depth: String,
+    /// Quantities that nobody needs
+    #[arg(long, value_name = "N..M", default_value = "0..2")]
+    pub distractors: String,
+    /// Numbers that are stated
+    #[arg(long, value_name = "N..M", default_value = "2..50")]
+    pub numbers: String,
+    /// Keep sentences in the order of what follows from what
+    #[arg(long)]
+    pub in_order: bool,
+    /// Teacher traces of a problem, in different orders
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub teachers: usize,
+    /// Student traces of a problem, each spoilt in another way (up to 6)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub students: usize,
+    /// The seed
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
 }
 
 /// `rlkd adapter`.

@@ -15,6 +15,7 @@ mod score;
 #[cfg(all(feature = "train", feature = "llama"))]
 mod sft;
 mod show;
+mod synth;
 mod validate;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Models(command) => models::models(&command),
+        Command::Synth(args) => synth::synth(&args),
         Command::Plan(args) => plan::plan(&args),
         #[cfg(feature = "llama")]
         Command::Annotate(args) => annotate::annotate(&args),

@@ -1,14 +1,27 @@
 //! `rlkd validate`.
 
 use rlkd::Error;
-use rlkd::validate::{SUITES, SuiteReport};
+use rlkd::validate::{SUITES, Suite, SuiteReport};
 
 use super::args::ValidateArgs;
 use super::{ALL_SCORED, Done, show};
 
 /// Runs one suite, or all. The exit code says that they ran, not how good the figures are.
 pub fn validate(args: &ValidateArgs) -> Done {
-    for suite in SUITES.iter().filter(|suite| args.suite == "all" || args.suite == suite.name) {
+    let all = args.suite == "all";
+    let has = |suite: &Suite| suite.files.iter().any(|file| args.data.join(file).exists());
+    let none = !SUITES.iter().any(has);
+    for suite in SUITES.iter().filter(|suite| all || args.suite == suite.name) {
+        // Where nothing is there, the first says what is missing.
+        if all && !none && !has(suite) {
+            show::say(&format!(
+                "{}: left out, {} has no {}\n",
+                suite.name,
+                args.data.display(),
+                suite.files[0]
+            ));
+            continue;
+        }
         let report = (suite.run)(&args.data)?;
         let text = if args.json {
             serde_json::to_string(&report).map_err(|error| Error::engine(error.to_string()))? + "\n"

@@ -10,6 +10,7 @@ mod records;
 
 pub mod reference;
 pub mod rewards;
+pub mod synth;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,4 +58,4 @@ pub struct Suite {
 
 /// Every suite.
 pub const SUITES: &[Suite] =
-    &[reference::SUITE, ranking::SUITE, matcher::SUITE, rewards::SUITE, metrics::SUITE];
+    &[reference::SUITE, ranking::SUITE, matcher::SUITE, rewards::SUITE, metrics::SUITE, synth::SUITE];
