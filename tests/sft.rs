@@ -217,7 +217,9 @@ fn an_adapter_is_trained_on_top_of_another() {
     let first = room.read("first/adapter.gguf");
     let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
     room.write("second.toml", format!("frozen_adapters = [\"first/adapter\"]\n{text}"));
-    room.run("sft second.toml").ended(0);
+    let ran = room.run("sft second.toml").ended(0);
+    let merge = "rlkd adapter merge first/adapter out/adapter --model base.gguf";
+    assert!(ran.err.contains(merge), "it says what it is for: {}", ran.err);
     assert!(room.read("first/adapter.gguf") == first);
     // It begins where the first one ended.
     let eval = |out: &str| {
@@ -246,6 +248,29 @@ fn an_adapter_is_trained_on_top_of_another() {
     room.write("second.toml", format!("frozen_adapters = [\"nowhere\"]\n{text}"));
     let error = room.run("sft second.toml --output-dir new").ended(1).err;
     assert!(error.contains("nowhere"), "{error}");
+    // What a run would refuse, a plan refuses too.
+    for (key, path, expected) in [
+        ("frozen_adapters", "[\"nowhere\"]", "no such adapter"),
+        ("frozen_adapters", "[\"\"]", "frozen_adapters has an empty path"),
+        ("frozen_adapters", "[\"data.jsonl\"]", "ends in .gguf"),
+        ("adapter", "\"nowhere\"", "no such adapter"),
+        ("validation", "[\"nowhere.jsonl\"]", "nowhere.jsonl"),
+    ] {
+        room.write("wrong.toml", format!("{key} = {path}\n{text}"));
+        room.run("plan wrong.toml").failed(&[expected]);
+    }
+    room.write(
+        "twice.toml",
+        format!("frozen_adapters = [\"first/adapter\", \"first/adapter.gguf\"]\n{text}"),
+    );
+    room.run("sft twice.toml --output-dir twice").failed(&["same adapter twice"]);
+    // The rank that a folder says is the one that it has.
+    std::fs::create_dir(room.path("other-rank")).expect("a folder");
+    let config = String::from_utf8(room.read("first/adapter/adapter_config.json")).expect("UTF-8");
+    room.write("other-rank/adapter_config.json", config.replace("\"r\": 4", "\"r\": 8"));
+    room.write("other-rank/adapter_model.safetensors", room.read("first/adapter/adapter_model.safetensors"));
+    let error = room.run("adapter info other-rank --model base.gguf");
+    error.failed(&["adapter_config.json", "says rank 8", "have rank 4"]);
     // Over its own feet.
     room.write("second.toml", format!("frozen_adapters = [\"out/adapter\"]\n{text}"));
     let error = room.run("sft second.toml").ended(1).err;
@@ -358,7 +383,7 @@ fn wrong_run_files_are_named() {
         ("grammar = \"verdict\"\n", vec!["verdicts and no steps"]),
         ("max_length = 20\n", vec!["nothing to learn from", "longer than max_length = 20"]),
         ("full = true\nadapter = \"x\"\n", vec!["adapter and full"]),
-        ("adapter = \"nowhere\"\n", vec!["nowhere", "cannot"]),
+        ("adapter = \"nowhere\"\n", vec!["nowhere", "no such adapter"]),
         ("threads = 1000\n", vec!["threads = 1000", "at most"]),
         ("full = true\n", vec!["[lora] and full"]),
         ("validation = [\"none.jsonl\"]\n", vec!["validation has nothing"]),

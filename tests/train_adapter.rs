@@ -375,7 +375,10 @@ fn adapters_of_other_models_are_refused() {
     )
     .expect("a model");
     let error = model.set_adapter(&adapter(&shape(&path), config())).expect_err("refused").to_string();
-    assert!(error.contains("rank 3") && error.contains("make 2"), "{error}");
+    assert!(
+        error.contains("rank 3") && error.contains("makes 2") && error.contains("r = 3, lora_alpha = 7"),
+        "{error}"
+    );
     let dora = adapter(&shape(&path), LoraConfig { r: 2, use_dora: true, ..config() });
     let error = model.set_adapter(&dora).expect_err("refused").to_string();
     assert!(error.contains("use_dora = true"), "{error}");
@@ -446,6 +449,9 @@ fn damaged_files_are_errors() {
     println!("{refused} of {rounds} damaged adapters are refused");
     assert!(refused > rounds / 3);
     let error = Adapter::load(&room.path().join("nowhere"), &shape).expect_err("missing").to_string();
+    assert!(error.contains("nowhere: there is no such adapter"), "{error}");
+    std::fs::create_dir(room.path().join("empty")).expect("a folder");
+    let error = Adapter::load(&room.path().join("empty"), &shape).expect_err("missing").to_string();
     assert!(error.contains("adapter_config.json"), "{error}");
 }
 

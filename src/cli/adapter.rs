@@ -27,7 +27,7 @@ pub fn adapter(command: &AdapterCommand) -> Done {
 }
 
 /// The file of a model, and its sizes.
-fn model(name: &str) -> Result<(std::path::PathBuf, Shape)> {
+pub(super) fn model(name: &str) -> Result<(std::path::PathBuf, Shape)> {
     let path = Shelf::from_env()?.locate(&name.parse()?)?;
     let facts = check(&path)?;
     let head = Gguf::open(&path)?;
@@ -100,7 +100,9 @@ fn convert(args: &ConvertArgs) -> Done {
         return Err(Error::config("the output is the adapter itself: name another file or folder"));
     }
     let adapter = Adapter::load(&args.adapter, &shape)?;
-    adapter.save(&args.output, &shape, &args.model)?;
+    adapter
+        .save(&args.output, &shape, &args.model)
+        .map_err(|error| error.at_if_missing(Place::file(&args.adapter)))?;
     show::print(format!("{}\n", args.output.display()).as_bytes())?;
     Ok(ALL_SCORED)
 }
@@ -122,6 +124,13 @@ fn write(name: &str, adapters: &[String], sign: f32, kind: Option<&str>, output:
     for text in adapters {
         let (path, factor) = factor_of(text)?;
         loaded.push((Adapter::load(Path::new(path), &shape)?, factor * sign));
+    }
+    // What lengths of rows belong to is the sum so far.
+    let dora = loaded.iter().rposition(|(adapter, _)| adapter.config.use_dora);
+    if !quiet && dora.is_some_and(|at| at + 1 < loaded.len()) {
+        show::say(
+            "note: adapters are added in the order given, and one with use_dora belongs behind those that it was trained on\n",
+        );
     }
     let export =
         Export { adapters: loaded.iter().map(|(adapter, factor)| (adapter, *factor)).collect(), kind };

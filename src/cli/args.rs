@@ -592,6 +592,7 @@ Examples:
   rlkd adapter merge runs/gsrm/adapter --model base.gguf --type q8_0 -o merged.gguf
   rlkd adapter merge one.gguf two.gguf@0.5 --model base.gguf -o merged.gguf
   rlkd adapter merge adapter.gguf --undo --model merged.gguf -o base-again.gguf
+  rlkd adapter merge frozen on-top --model base.gguf -o merged.gguf    (in the order in which they were trained)
 
 Matrices keep their type unless --type says otherwise. In few bits a small change may be lost in rounding: q8_0 or f16
 keep more of it.")]
@@ -659,7 +660,7 @@ pub struct ExportArgs {
     /// The model
     #[arg(long)]
     pub model: String,
-    /// Adapters to put into it
+    /// An adapter to put into it; give it again for another, in the order in which they were trained
     #[arg(long, value_name = "ADAPTER", value_hint = ValueHint::AnyPath)]
     pub adapter: Vec<String>,
     /// How matrices are stored: f32, f16, bf16, q8_0, q4_0, q4_k, q5_k, q6_k [default: as they are]

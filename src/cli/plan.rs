@@ -53,6 +53,22 @@ pub fn plan(args: &PlanArgs) -> Done {
     fits.map(|()| ALL_SCORED)
 }
 
+/// The facts of a run's model, if the run's adapters go with it.
+#[cfg(feature = "train")]
+fn fitting(config: &rlkd::train::sft::SftConfig) -> Result<rlkd::gguf::Facts> {
+    use rlkd::error::Place;
+    use rlkd::train::adapter::Adapter;
+
+    let (path, shape) = super::adapter::model(&config.model)?;
+    for path in &config.frozen_adapters {
+        Adapter::load(path, &shape)?.may_lie_beneath().map_err(|error| error.at(Place::file(path)))?;
+    }
+    if let Some(path) = &config.adapter {
+        Adapter::load(path, &shape)?;
+    }
+    check(&path)
+}
+
 /// The plan of a training run.
 #[cfg(feature = "train")]
 fn training(run: &std::path::Path, available: Option<u64>, json: bool) -> Done {
@@ -67,9 +83,14 @@ fn training(run: &std::path::Path, available: Option<u64>, json: bool) -> Done {
     }
     config.check().map_err(|error| error.at_if_missing(Place::file(run)))?;
     let facts = match config.init {
-        Init::Model => Some(check(&Shelf::from_env()?.locate(&config.model.parse()?)?)?),
+        Init::Model => Some(fitting(&config)?),
         Init::Random => None,
     };
+    if let Some(path) =
+        config.train.iter().chain(&config.validation).find(|path| path.as_os_str() != "-" && !path.exists())
+    {
+        return Err(rlkd::Error::config("no such file, and the run wants to read it").at(Place::file(path)));
+    }
     let memory = memory::plan(&config, facts.as_ref())?;
     let fits = available.is_none_or(|available| memory.total <= available);
     if json {

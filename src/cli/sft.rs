@@ -65,6 +65,15 @@ pub fn sft(args: &SftArgs) -> Done {
             ));
         }
     }
+    if !args.quiet && !config.frozen_adapters.is_empty() {
+        let all = config.frozen_adapters.iter().chain(outcome.files.first());
+        let all: Vec<String> = all.map(|path| path.display().to_string()).collect();
+        show::say(&format!(
+            "it is for the model with frozen_adapters in it: rlkd adapter merge {} --model {} -o merged.gguf\n",
+            all.join(" "),
+            config.model
+        ));
+    }
     let mut lines = String::new();
     for file in &outcome.files {
         lines += &format!("{}\n", file.display());

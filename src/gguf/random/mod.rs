@@ -107,7 +107,7 @@ impl Spec {
         Seed(self.seed)
     }
 
-    fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         const MOST: usize = 1 << 24;
         let wrong = |what: &str| Err(Error::config(format!("a random model: {what}")));
         for (name, size) in [
@@ -128,7 +128,10 @@ impl Spec {
             return wrong("kv_heads has to divide heads, and head_size to be even");
         }
         if self.architecture == Architecture::Qwen2 && self.heads * self.head_size != self.embedding {
-            return wrong("qwen2 needs heads * head_size = embedding");
+            return Err(Error::config(format!(
+                "a random model: qwen2 needs heads * head_size = embedding, and {} * {} is not {}",
+                self.heads, self.head_size, self.embedding
+            )));
         }
         if !quantise::knows(self.weights) && !matches!(self.weights, TensorType::Q4_K | TensorType::Q6_K) {
             return wrong("weights are F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K");

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::{Adapter, Half, Halves, MOST_SIZE, Which};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result};
 use crate::gguf::dequantise::{dequantise, knows};
 use crate::gguf::{Gguf, Tensor, TensorType, Value, Writer};
 use crate::train::lora::LoraConfig;
@@ -97,8 +97,7 @@ pub fn save(adapter: &Adapter, path: &Path, base: &str) -> Result<()> {
         return Err(Error::config(
             "the adapter was trained with use_dora, and llama.cpp loads no such adapters: put it into the model with \
              `rlkd export --model MODEL --adapter ADAPTER -o MERGED.gguf`",
-        )
-        .at(Place::file(path)));
+        ));
     }
     let first = adapter.pairs.values().next();
     // To llama.cpp an alpha of 0 is none at all.

@@ -75,7 +75,13 @@ impl Adapter {
     /// # Errors
     /// It cannot be read, is damaged, or is for another model; with its place.
     pub fn load(path: &Path, shape: &Shape) -> Result<Self> {
+        if !path.exists() {
+            return Err(Error::data("there is no such adapter").at(Place::file(path)));
+        }
         let found = match Format::of(path) {
+            Format::Peft if !path.is_dir() => Err(Error::data(
+                "not an adapter: a folder of peft, or a file of llama.cpp that ends in .gguf, is one",
+            )),
             Format::Gguf => gguf::load(path),
             Format::Peft => peft::load(path, shape),
         };
@@ -144,6 +150,19 @@ impl Adapter {
     pub fn parameters(&self) -> usize {
         let of = |pair: &Pair| pair.a.len() + pair.b.len() + pair.lengths.as_ref().map_or(0, Vec::len);
         self.pairs.values().map(of).sum()
+    }
+
+    /// Whether it can stay as it is beneath another one.
+    ///
+    /// # Errors
+    /// It has lengths of rows (DoRA), which packed matrices cannot take.
+    pub fn may_lie_beneath(&self) -> Result<()> {
+        if !self.config.use_dora {
+            return Ok(());
+        }
+        Err(Error::config(
+            "an adapter with use_dora cannot lie beneath another: put it into the model with `rlkd export` first",
+        ))
     }
 
     /// A hash of its numbers.

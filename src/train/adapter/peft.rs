@@ -91,7 +91,39 @@ pub fn load(folder: &Path, shape: &Shape) -> Result<Adapter> {
     let config =
         read_config(&config_path, shape).map_err(|error| error.at_if_missing(Place::file(&config_path)))?;
     let path = folder.join(MODEL);
-    read_model(&path, config, shape).map_err(|error| error.at_if_missing(Place::file(&path)))
+    let adapter =
+        read_model(&path, config, shape).map_err(|error| error.at_if_missing(Place::file(&path)))?;
+    let bytes = std::fs::read(&config_path)
+        .map_err(|error| Error::io("read the adapter's configuration", &config_path, error))?;
+    check_ranks(&adapter, &bytes).map_err(|error| error.at_if_missing(Place::file(&config_path)))?;
+    Ok(adapter)
+}
+
+/// Whether matrices have the ranks that the configuration says: `r`, or what `rank_pattern` has for the end of their names.
+fn check_ranks(adapter: &Adapter, config: &[u8]) -> Result<()> {
+    let value: Value = serde_json::from_slice(config).unwrap_or_default();
+    let none = serde_json::Map::new();
+    let mut patterns = Vec::new();
+    for (key, rank) in value["rank_pattern"].as_object().unwrap_or(&none) {
+        // As `peft` reads them.
+        let pattern = regex::Regex::new(&format!(r"^(?:.*\.)?(?:{key})$"))
+            .map_err(|error| Error::data(format!("rank_pattern has {key:?}: {error}")))?;
+        patterns.push((pattern, rank.as_u64()));
+    }
+    for (name, pair) in &adapter.pairs {
+        let Some((layer, module)) = place_of(name) else { continue };
+        let there = name_there(layer, module);
+        let own = patterns.iter().find(|(pattern, _)| pattern.is_match(&there)).map(|(_, rank)| *rank);
+        let rank = own.unwrap_or(Some(adapter.config.r as u64));
+        if rank != Some(pair.rank as u64) {
+            let said = rank.map_or("no number".into(), |rank| rank.to_string());
+            return Err(Error::data(format!(
+                "r or rank_pattern says rank {said} for {there:?}, and its matrices have rank {}",
+                pair.rank
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The classes by which `peft` may say which model an adapter is for, and their architectures.

@@ -7,6 +7,7 @@ use candle_core::{DType, Tensor};
 use super::{Model, Trained};
 use crate::error::{Error, Result};
 use crate::train::adapter::{Adapter, Pair};
+use crate::train::lora::LoraConfig;
 
 impl Model {
     /// The adapter that is trained; none if all weights are.
@@ -52,7 +53,6 @@ impl Model {
                     "the adapter has no {name:?}, which target_modules covers"
                 )));
             };
-            // A scale that went through a file of llama.cpp comes back rounded.
             if theirs.lengths.is_some() != pair.lengths.is_some() {
                 return Err(Error::config(format!(
                     "use_dora is {} here, and the adapter was trained the other way: take use_dora = {}",
@@ -60,9 +60,12 @@ impl Model {
                     theirs.lengths.is_some()
                 )));
             }
+            // A scale that went through a file of llama.cpp comes back rounded.
             if theirs.rank != pair.rank || (theirs.scale / pair.scale - 1.0).abs() > 1e-5 {
+                let LoraConfig { r, lora_alpha, use_rslora, .. } = &adapter.config;
                 return Err(Error::config(format!(
-                    "{name:?} has rank {} and scale {} in the adapter, and r and lora_alpha make {} and {}",
+                    "{name:?} has rank {} and scale {} in the adapter, and [lora] makes {} and {}: the adapter was trained \
+                     with r = {r}, lora_alpha = {lora_alpha} and use_rslora = {use_rslora}",
                     theirs.rank, theirs.scale, pair.rank, pair.scale
                 )));
             }

@@ -107,11 +107,7 @@ impl Weights {
     /// It does not fit the model, or has lengths of rows (DoRA), which packed matrices cannot take; nothing is changed then.
     pub fn put(&mut self, adapter: &Adapter) -> Result<()> {
         adapter.check(&self.shape)?;
-        if adapter.config.use_dora {
-            return Err(Error::config(
-                "an adapter with use_dora cannot lie beneath another: put it into the model with `rlkd export` first",
-            ));
-        }
+        adapter.may_lie_beneath()?;
         for (name, pair) in &adapter.pairs {
             let low = LowRank { a: pair.a.clone(), b: pair.b.clone(), rank: pair.rank, scale: pair.scale };
             if let Some(matrix) = self.matrices.get_mut(name) {

@@ -272,6 +272,12 @@ impl SftConfig {
                 self.random.context, self.max_length
             ));
         }
+        let adapters = self.adapter.iter().map(|path| ("adapter", path));
+        for (key, path) in adapters.chain(self.frozen_adapters.iter().map(|path| ("frozen_adapters", path))) {
+            if path.as_os_str().is_empty() {
+                return wrong(format!("{key} has an empty path"));
+            }
+        }
         if self.full && self.adapter.is_some() {
             return wrong("adapter and full = true: either an adapter is trained, or all weights".into());
         }
@@ -279,6 +285,9 @@ impl SftConfig {
             return wrong(
                 "frozen_adapters and full = true: put them into the model with `rlkd export` first".into(),
             );
+        }
+        if self.init == Init::Random {
+            super::scratch::spec(self)?.validate()?;
         }
         if self.full && self.lora != LoraConfig::default() {
             return wrong("[lora] and full = true: either an adapter is trained, or all weights".into());

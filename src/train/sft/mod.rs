@@ -230,8 +230,13 @@ impl<'a> Run<'a> {
         for path in &config.frozen_adapters {
             let adapter = Adapter::load(path, &weights.shape)?;
             weights.put(&adapter).map_err(|error| error.at_if_missing(FilePlace::file(path)))?;
-            fingerprint += "+";
-            fingerprint += &adapter.fingerprint();
+            let own = format!("+{}", adapter.fingerprint());
+            if fingerprint.contains(&own) {
+                return Err(
+                    Error::config("frozen_adapters has the same adapter twice").at(FilePlace::file(path))
+                );
+            }
+            fingerprint += &own;
         }
         let trained = if config.full { Trained::All } else { Trained::Lora(config.lora.clone()) };
         let mut model = Model::new(weights, trained, Seed(config.seed))?;
@@ -376,9 +381,11 @@ impl<'a> Run<'a> {
 
     /// What is said of weights or gradients that are no numbers any more.
     fn diverged(&self) -> Error {
+        let any = checkpoint::all(&self.config.output_dir).is_ok_and(|all| !all.is_empty());
+        let then = if any { "goes on from the last checkpoint" } else { "begins again" };
         Error::engine(format!(
             "gradients or losses are no numbers (NaN or infinity), the last of step {}, and no adapter is written: lower \
-             learning_rate and give the same command, which goes on from the last checkpoint",
+             learning_rate and give the same command, which {then}",
             self.state.step
         ))
     }
@@ -558,7 +565,9 @@ fn resume(folder: &Path, own: &State, model: &mut Model, optimizer: &mut AdamW) 
         .at(FilePlace::file(&place))
     };
     if state.model != own.model {
-        return Err(other("another model file, or other frozen_adapters"));
+        let file = |state: &State| state.model.split('+').next().map(str::to_owned);
+        let what = if file(&state) == file(own) { "other frozen_adapters" } else { "another model file" };
+        return Err(other(what));
     }
     // Keys that came since then have their defaults.
     let then = serde_json::from_str::<SftConfig>(&state.config).map(|config| config.identity());
@@ -578,8 +587,19 @@ fn resume(folder: &Path, own: &State, model: &mut Model, optimizer: &mut AdamW) 
 fn differing(one: &str, other: &str) -> String {
     let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
     let (one, other) = (read(one), read(other));
-    let keys = other.as_object().into_iter().flat_map(serde_json::Map::keys);
-    let keys: Vec<&str> = keys.filter(|key| one.get(key) != other.get(key)).map(String::as_str).collect();
+    let mut keys = Vec::new();
+    for (key, value) in other.as_object().into_iter().flatten() {
+        let before = &one[key.as_str()];
+        match value.as_object() {
+            _ if before == value => {}
+            None => keys.push(key.clone()),
+            // Of a table, its keys.
+            Some(table) => {
+                let own = table.iter().filter(|(own, value)| before[own.as_str()] != **value);
+                keys.extend(own.map(|(own, _)| format!("{key}.{own}")));
+            }
+        }
+    }
     if keys.is_empty() { "the configuration".into() } else { keys.join(", ") }
 }
 

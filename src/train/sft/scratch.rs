@@ -21,6 +21,29 @@ const MADE_OF: &str = "base.txt";
 /// Texts that the tokenizer is trained on; more teach it nothing new.
 const MOST_BYTES: usize = 64 << 20;
 
+/// The sizes of the new model.
+pub(super) fn spec(config: &SftConfig) -> Result<Spec> {
+    let own = &config.random;
+    let architecture =
+        Architecture::ALL.into_iter().find(|one| one.name() == own.architecture).ok_or_else(|| {
+            Error::config(format!("random.architecture = {:?}: qwen2, qwen3 or llama", own.architecture))
+        })?;
+    Ok(Spec {
+        architecture,
+        vocabulary: own.vocabulary,
+        embedding: own.embedding,
+        layers: own.layers,
+        heads: own.heads,
+        kv_heads: own.kv_heads,
+        head_size: own.head_size,
+        feed_forward: own.feed_forward,
+        context: own.context,
+        tied: own.tied,
+        seed: config.seed,
+        ..Spec::default()
+    })
+}
+
 /// The new model of a run, made unless it is there.
 ///
 /// # Errors
@@ -51,26 +74,8 @@ pub fn model(config: &SftConfig) -> Result<PathBuf> {
             .at(Place::file(&path)));
         }
     }
-    let own = &config.random;
-    let architecture =
-        Architecture::ALL.into_iter().find(|one| one.name() == own.architecture).ok_or_else(|| {
-            Error::config(format!("random.architecture = {:?}: qwen2, qwen3 or llama", own.architecture))
-        })?;
-    let spec = Spec {
-        architecture,
-        vocabulary: own.vocabulary,
-        embedding: own.embedding,
-        layers: own.layers,
-        heads: own.heads,
-        kv_heads: own.kv_heads,
-        head_size: own.head_size,
-        feed_forward: own.feed_forward,
-        context: own.context,
-        tied: own.tied,
-        seed: config.seed,
-        ..Spec::default()
-    };
-    let words = learn(config, architecture)?;
+    let spec = spec(config)?;
+    let words = learn(config, spec.architecture)?;
     write_fresh(&path, &spec, &words)?;
     crate::files::write(&made_of, wanted.as_bytes())?;
     Ok(path)
