@@ -5,6 +5,7 @@
 
 pub mod adapter;
 pub mod cpu;
+pub mod grpo;
 pub mod lora;
 pub mod memory;
 pub mod model;
