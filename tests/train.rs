@@ -404,7 +404,7 @@ fn nothing_to_learn_from_is_no_panic() {
     for texts in [Texts::pack([]), Texts::pack([&[][..]]), Texts::pack([&[][..], &[1, 2], &[]])] {
         assert_eq!(model.log_probabilities(&texts, &[], 1.0).expect("nothing"), []);
     }
-    let odd = Texts { tokens: vec![1; 4], starts: vec![0, 5, 4] };
+    let odd = Texts { tokens: vec![1; 4], starts: vec![0, 5, 4], ..Texts::default() };
     let error = model.log_probabilities(&odd, &[], 1.0).expect_err("refused").to_string();
     assert!(error.contains("begin and end"), "{error}");
     let config = OptimConfig::default();

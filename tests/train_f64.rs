@@ -214,3 +214,68 @@ fn steps_are_the_same_elsewhere() {
     let (narrow, wide) = (after(DType::F32), after(DType::F64));
     assert!((narrow - wide).abs() < 1e-5 * wide.abs(), "{narrow} {wide}");
 }
+
+/// Texts that share their beginning are the same as texts that each have it: log-probabilities and gradients.
+#[test]
+fn a_shared_beginning_is_computed_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text =
+        |first: u32, count: u32| (0..count).map(|at| (first + 7 * at * at + at) % 300).collect::<Vec<u32>>();
+    let (prefix, ends) = (text(5, 9), [text(100, 6), text(50, 1), text(200, 12)]);
+    for (name, path, trained) in models(folder.path()) {
+        for (dtype, recompute) in [(DType::F32, false), (DType::F32, true), (DType::F64, false)] {
+            let run = |shared: bool| {
+                let mut model = model(&path, &trained, dtype);
+                model.recompute = recompute;
+                // The first token of an end is asked of the last row of the prefix.
+                let mut targets = Vec::new();
+                let mut from = if shared { prefix.len() } else { 0 };
+                for end in &ends {
+                    for (at, token) in end.iter().enumerate() {
+                        let row = match (shared, at) {
+                            (true, 0) => prefix.len() - 1,
+                            (true, _) => from + at - 1,
+                            (false, _) => from + prefix.len() + at - 1,
+                        };
+                        targets.push(Target { row, token: *token });
+                    }
+                    from += end.len() + if shared { 0 } else { prefix.len() };
+                }
+                let whole: Vec<Vec<u32>> = ends.iter().map(|end| [&prefix[..], end].concat()).collect();
+                let texts = if shared {
+                    Texts::pack_behind(&prefix, ends.iter().map(Vec::as_slice))
+                } else {
+                    Texts::pack(whole.iter().map(Vec::as_slice))
+                };
+                let mut gradients = Gradients::new();
+                let slope = |at: usize, _: Token| asked(at);
+                let found = model
+                    .loss(&texts, &targets, TEMPERATURE, Seed(0), slope, &mut gradients)
+                    .expect("worked");
+                let numbers: Vec<Vec<f32>> = gradients
+                    .iter()
+                    .map(|gradient| gradient.as_ref().expect("a gradient").to_vec().expect("numbers"))
+                    .collect();
+                (found, numbers)
+            };
+            let ((found, gradients), (expected, others)) = (run(true), run(false));
+            for (own, other) in found.iter().zip(&expected) {
+                assert!((own.logprob - other.logprob).abs() < 1e-5, "{name}");
+            }
+            for (own, other) in gradients.iter().zip(&others) {
+                let norm = |all: &mut dyn Iterator<Item = f32>| all.map(|x| x * x).sum::<f32>().sqrt();
+                let off =
+                    norm(&mut own.iter().zip(other).map(|(a, b)| a - b)) / norm(&mut other.iter().copied());
+                assert!(off < 2e-5, "{name} {dtype:?}: {off}");
+            }
+        }
+    }
+    // What goes on from nothing is refused.
+    let (_, path, trained) = models(folder.path()).remove(0);
+    let mut model = model(&path, &trained, DType::F32);
+    for parents in [vec![Some(0), None], vec![None, Some(1)], vec![None], vec![None, Some(7)]] {
+        let texts = Texts { tokens: vec![1; 4], starts: vec![0, 2, 4], parents };
+        let error = model.log_probabilities(&texts, &[], 1.0).expect_err("refused").to_string();
+        assert!(error.contains("go on from none"), "{error}");
+    }
+}

@@ -13,7 +13,7 @@ use rlkd::train::cpu::head::{self, Gradients, Last, Output, Slope, Token};
 use rlkd::train::cpu::rope::Layout;
 use rlkd::train::ops::{
     Adapter, Add, Angles, Attention, Base, Bias, Embedding, HeadNorm, Heads, LowRank, Op, Part, Projection,
-    RmsNorm, Rope, SwiGlu, Value, Weight, apply,
+    RmsNorm, Rope, Span, SwiGlu, Value, Weight, apply, spans,
 };
 use rlkd::train::tape::Tape;
 
@@ -160,10 +160,22 @@ fn attention_of_texts_and_groups() {
         let heads = Heads { queries, keys, size };
         for starts in [vec![0, 1], vec![0, 5, 5, 9], vec![0, 70, 73]] {
             let rows = starts[starts.len() - 1];
-            let attention = Attention { heads, starts: starts.into(), precision: Precision::F32 };
+            let attention = Attention { heads, texts: spans(&starts), precision: Precision::F32 };
             // With one row nothing depends on queries and keys, so that gradients of some numbers are 0.
             check(attention, &[(tensor(&[rows, heads.width()], 1) * 2.0).expect("wide")]);
         }
+        // Texts that go on from the first, from the one before it, and from nothing.
+        let span = |first, length, prefix| Span { first, length, prefix };
+        let texts = [
+            span(0, 4, (0, 0)),
+            span(4, 3, (0, 4)),
+            span(7, 0, (0, 4)),
+            span(7, 66, (0, 4)),
+            span(73, 2, (0, 0)),
+            span(75, 2, (73, 2)),
+        ];
+        let attention = Attention { heads, texts: texts.into(), precision: Precision::F32 };
+        check(attention, &[(tensor(&[77, heads.width()], 1) * 2.0).expect("wide")]);
     }
 }
 
@@ -248,8 +260,15 @@ fn shapes_that_do_not_go_together_are_errors() {
     refused(Box::new(RmsNorm { epsilon: 0.0 }), &[&[2, 3], &[4]]);
     refused(Box::new(SwiGlu { width: 3 }), &[&[2, 5]]);
     refused(Box::new(HeadNorm { heads, epsilon: 0.0 }), &[&[2, 63], &[8], &[8]]);
-    refused(Box::new(Attention { heads, starts: [0, 3].into(), precision: Precision::F32 }), &[&[4, 64]]);
-    refused(Box::new(Attention { heads, starts: [0, 5, 4].into(), precision: Precision::F32 }), &[&[4, 64]]);
+    refused(Box::new(Attention { heads, texts: spans(&[0, 3]), precision: Precision::F32 }), &[&[4, 64]]);
+    let span = |first, length, prefix| Span { first, length, prefix };
+    for texts in [
+        [span(0, 1, (0, 0)), span(2, 2, (0, 0))],
+        [span(0, 2, (0, 0)), span(2, 2, (1, 2))],
+        [span(0, 2, (1, 2)), span(2, 2, (0, 0))],
+    ] {
+        refused(Box::new(Attention { heads, texts: texts.into(), precision: Precision::F32 }), &[&[4, 64]]);
+    }
     refused(Box::new(Embedding { tokens: [7].into(), width: 3 }), &[&[7, 3]]);
 }
 
@@ -359,11 +378,11 @@ fn attention_and_the_loss_round_as_well() {
         largest(one, other) / size
     };
     let heads = Heads { queries: 4, keys: 2, size: 64 };
-    let starts: Arc<[usize]> = [0, 150, 190].into();
+    let texts = spans(&[0, 150, 190]);
     let x = tensor(&[190, heads.width()], 3);
     let dout = tensor(&[190, heads.out()], 4);
     let found = [Precision::F32, Precision::Bf16].map(|precision| {
-        on_tape(Attention { heads, starts: Arc::clone(&starts), precision }, std::slice::from_ref(&x), &dout)
+        on_tape(Attention { heads, texts: Arc::clone(&texts), precision }, std::slice::from_ref(&x), &dout)
     });
     for (own, exact) in found[1].iter().zip(&found[0]) {
         assert!((1e-5..2e-2).contains(&apart(own, exact)), "{}", apart(own, exact));

@@ -1,8 +1,11 @@
-//! Causal attention of grouped queries, within each of several texts that lie one behind the other.
+//! Causal attention of grouped queries, within each of several texts that lie one behind the other, and over the text that
+//! they begin with, if they share one.
 //!
 //! Scores are computed for a block of positions at a time and never kept: memory grows with the length of a text, not
 //! with its square (Dao et al., 2022). A text and a head of keys are one task; what it reads is copied first, so that
 //! its products run over neighbouring numbers.
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -53,38 +56,76 @@ impl Heads {
     }
 }
 
+/// A text among the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Its first row.
+    pub first: usize,
+    /// Its rows.
+    pub length: usize,
+    /// The first row of the text that it goes on from, which lies before it, and how many rows of that it sees: all of its
+    /// own rows see all of them. (0, 0) for a text that begins by itself.
+    pub prefix: (usize, usize),
+}
+
+/// Texts that begin by themselves; `starts` are their first rows, ascending from 0, and the number of all rows.
+pub fn spans(starts: &[usize]) -> Arc<[Span]> {
+    let span = |pair: &[usize]| Span { first: pair[0], length: pair[1] - pair[0], prefix: (0, 0) };
+    starts.windows(2).map(span).collect()
+}
+
 /// One text and one head of keys.
 struct Task {
-    first: usize,
-    length: usize,
+    span: Span,
     head: usize,
 }
 
-/// Every text with every head. `starts` are the first rows of the texts, and the number of all rows.
-fn tasks(heads: Heads, starts: &[usize]) -> Vec<Task> {
-    let texts = starts.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
-    texts.flat_map(|(first, length)| (0..heads.keys).map(move |head| Task { first, length, head })).collect()
+/// Every text with every head.
+fn tasks(heads: Heads, texts: &[Span]) -> Vec<Task> {
+    texts.iter().flat_map(|&span| (0..heads.keys).map(move |head| Task { span, head })).collect()
 }
 
 impl Task {
-    /// Copies `width` numbers of each row from `from` on.
+    /// Copies `width` numbers of each of the text's rows from `from` on.
     fn gather(&self, rows: &[f32], row: usize, from: usize, width: usize) -> Buffer {
-        let mut own = Buffer::any(self.length * width);
-        let rows = rows[self.first * row..].chunks_exact(row);
-        for (own, row) in own.chunks_exact_mut(width).zip(rows) {
-            own.copy_from_slice(&row[from..from + width]);
-        }
-        own
+        gather(&[(self.span.first, self.span.length)], rows, row, from, width)
+    }
+
+    /// The same of the rows that it sees: those before it, and its own.
+    fn gather_seen(&self, rows: &[f32], row: usize, from: usize, width: usize) -> Buffer {
+        gather(&[self.span.prefix, (self.span.first, self.span.length)], rows, row, from, width)
+    }
+
+    /// Rows that it sees.
+    fn seen(&self) -> usize {
+        self.span.prefix.1 + self.span.length
     }
 
     /// First row of each block, its rows, and the keys that its last row sees.
     fn blocks(&self, heads: Heads) -> impl Iterator<Item = (usize, usize, usize)> {
-        let (length, step, group) = (self.length, heads.step(), heads.group());
+        let Span { length, prefix: (_, before), .. } = self.span;
+        let (step, group) = (heads.step(), heads.group());
         (0..length).step_by(step).map(move |from| {
             let to = (from + step).min(length);
-            (from * group, (to - from) * group, to)
+            (from * group, (to - from) * group, before + to)
         })
     }
+
+    /// How many keys a row of queries sees.
+    fn visible(&self, row: usize, heads: Heads) -> usize {
+        self.span.prefix.1 + row / heads.group() + 1
+    }
+}
+
+/// Copies `width` numbers from `from` on of some rows: of each part, from a row on so many.
+fn gather(parts: &[(usize, usize)], rows: &[f32], row: usize, from: usize, width: usize) -> Buffer {
+    let count: usize = parts.iter().map(|(_, count)| count).sum();
+    let mut all = Buffer::any(count * width);
+    let wanted = parts.iter().flat_map(|&(first, count)| rows[first * row..].chunks_exact(row).take(count));
+    for (to, row) in all.chunks_exact_mut(width).zip(wanted) {
+        to.copy_from_slice(&row[from..from + width]);
+    }
+    all
 }
 
 /// Puts what was computed for each text and head back into rows, on all threads: `parts` gives of a head its numbers,
@@ -99,13 +140,14 @@ fn scatter<'a, T: Sync + 'a, const N: usize>(
     by_rows(rows, row, |first, rows| {
         let last = first + rows.len() / row;
         // Tasks are ordered by their first row.
-        let from = tasks.partition_point(|task| task.first + task.length <= first);
-        for (task, done) in tasks[from..].iter().zip(&done[from..]).take_while(|(task, _)| task.first < last)
-        {
-            let (begin, end) = (task.first.max(first), (task.first + task.length).min(last));
+        let end_of = |task: &Task| task.span.first + task.span.length;
+        let from = tasks.partition_point(|task| end_of(task) <= first);
+        let own = tasks[from..].iter().zip(&done[from..]).take_while(|(task, _)| task.span.first < last);
+        for (task, done) in own {
+            let (begin, end) = (task.span.first.max(first), end_of(task).min(last));
             for (own, width, place) in parts(done, task) {
                 for at in begin..end {
-                    let own = &own[(at - task.first) * width..][..width];
+                    let own = &own[(at - task.span.first) * width..][..width];
                     rows[(at - first) * row + place..][..width].copy_from_slice(own);
                 }
             }
@@ -119,30 +161,30 @@ pub fn forward(
     precision: Precision,
     x: &[f32],
     heads: Heads,
-    starts: &[usize],
+    texts: &[Span],
     out: &mut [f32],
     log_sums: &mut [f32],
 ) {
     let (size, group, width) = (heads.size, heads.group(), heads.width());
     let scale = 1.0 / (size as f32).sqrt();
-    let tasks = tasks(heads, starts);
+    let tasks = tasks(heads, texts);
     let done: Vec<(Buffer, Buffer)> = tasks
         .par_iter()
         .map(|task| {
             let [q, k, v] = heads.places(task.head);
             let queries = task.gather(x, width, q, group * size);
-            let keys = task.gather(x, width, k, size);
-            let values = task.gather(x, width, v, size);
+            let keys = task.gather_seen(x, width, k, size);
+            let values = task.gather_seen(x, width, v, size);
             let mut out = Buffer::any(queries.len());
-            let mut log_sums = Buffer::any(task.length * group);
-            let mut scores = Buffer::any(heads.step() * group * task.length);
+            let mut log_sums = Buffer::any(task.span.length * group);
+            let mut scores = Buffer::any(heads.step() * group * task.seen());
             for (first, rows, seen) in task.blocks(heads) {
                 let scores = &mut scores[..rows * seen];
                 let block = Matrix::new(&queries[first * size..], rows, size);
                 let all = Matrix::new(&keys, seen, size);
                 precision.product(MatrixMut::new(scores, rows, seen), block, all.transposed(), scale);
                 for (row, scores) in scores.chunks_exact_mut(seen).enumerate() {
-                    log_sums[first + row] = softmax(scores, (first + row) / group + 1);
+                    log_sums[first + row] = softmax(scores, task.visible(first + row, heads));
                 }
                 let weights = Matrix::new(scores, rows, seen);
                 let to = MatrixMut::new(&mut out[first * size..], rows, size);
@@ -191,7 +233,7 @@ pub fn backward(
     precision: Precision,
     x: &[f32],
     heads: Heads,
-    starts: &[usize],
+    texts: &[Span],
     (out, log_sums): (&[f32], &[f32]),
     dout: &[f32],
     dx: &mut [f32],
@@ -206,21 +248,21 @@ pub fn backward(
             *common = dot(&out[from..from + size], &dout[from..from + size]);
         }
     });
-    let tasks = tasks(heads, starts);
+    let tasks = tasks(heads, texts);
     let done: Vec<[Buffer; 3]> = tasks
         .par_iter()
         .map(|task| {
             let [q, k, v] = heads.places(task.head);
             let queries = task.gather(x, width, q, group * size);
-            let keys = task.gather(x, width, k, size);
-            let values = task.gather(x, width, v, size);
+            let keys = task.gather_seen(x, width, k, size);
+            let values = task.gather_seen(x, width, v, size);
             let dout = task.gather(dout, heads.out(), q, group * size);
             let log_sums = task.gather(log_sums, heads.queries, task.head * group, group);
             let common = task.gather(&common, heads.queries, task.head * group, group);
             let mut gradients =
                 [Buffer::any(queries.len()), Buffer::zeros(keys.len()), Buffer::zeros(values.len())];
             let [dqueries, dkeys, dvalues] = &mut gradients;
-            let room = heads.step() * group * task.length;
+            let room = heads.step() * group * task.seen();
             let (mut weights, mut scores) = (Buffer::any(room), Buffer::any(room));
             for (first, rows, seen) in task.blocks(heads) {
                 let (weights, scores) = (&mut weights[..rows * seen], &mut scores[..rows * seen]);
@@ -231,7 +273,7 @@ pub fn backward(
                 precision.product(MatrixMut::new(weights, rows, seen), block, all_keys.transposed(), scale);
                 precision.product(MatrixMut::new(scores, rows, seen), dblock, all_values.transposed(), 1.0);
                 for row in 0..rows {
-                    let (at, visible) = (first + row, (first + row) / group + 1);
+                    let (at, visible) = (first + row, task.visible(first + row, heads));
                     let weights = &mut weights[row * seen..(row + 1) * seen];
                     let scores = &mut scores[row * seen..(row + 1) * seen];
                     weights[visible..].fill(0.0);
@@ -259,6 +301,25 @@ pub fn backward(
         .collect();
     scatter(dx, width, &tasks, &done, |[dqueries, dkeys, dvalues], task| {
         let [q, k, v] = heads.places(task.head);
-        [(&**dqueries, group * size, q), (&**dkeys, size, k), (&**dvalues, size, v)]
+        let before = task.span.prefix.1 * size;
+        [(&**dqueries, group * size, q), (&dkeys[before..], size, k), (&dvalues[before..], size, v)]
+    });
+    if tasks.iter().all(|task| task.span.prefix.1 == 0) {
+        return;
+    }
+    // What texts ask of the rows that they share is added up in the order of the texts.
+    by_rows(dx, width, |first, rows| {
+        let last = first + rows.len() / width;
+        for (task, [_, dkeys, dvalues]) in tasks.iter().zip(&done) {
+            let (from, count) = task.span.prefix;
+            let [_, k, v] = heads.places(task.head);
+            for at in from.max(first)..(from + count).min(last) {
+                let row = &mut rows[(at - first) * width..][..width];
+                for (place, more) in [(k, dkeys), (v, dvalues)] {
+                    let more = &more[(at - from) * size..][..size];
+                    row[place..place + size].iter_mut().zip(more).for_each(|(to, more)| *to += more);
+                }
+            }
+        }
     });
 }

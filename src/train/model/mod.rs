@@ -19,7 +19,7 @@ use super::cpu::head::{self, Gradients as HeadGradients, Last, Output, Slope, To
 use super::lora::{LoraConfig, MODULES};
 use super::ops::{
     Adapter as Low, Add, Angles, Attention, Base, Bias, Embedding, HeadNorm, Part, Projection, RmsNorm, Rope,
-    SwiGlu, Value, with_slices,
+    Span, SwiGlu, Value, spans, with_slices,
 };
 use super::tape::{Slot, Tape};
 use crate::error::{Error, Result};
@@ -57,12 +57,15 @@ pub struct Texts {
     pub tokens: Vec<u32>,
     /// Where each text begins, and at the end the number of tokens.
     pub starts: Vec<usize>,
+    /// Of each text the one before it that it goes on from, as if all of that stood in front of it; empty if none does.
+    /// What texts share is computed once.
+    pub parents: Vec<Option<usize>>,
 }
 
 impl Texts {
     /// Texts, one behind the other.
     pub fn pack<'a>(texts: impl IntoIterator<Item = &'a [u32]>) -> Self {
-        let mut packed = Texts { tokens: Vec::new(), starts: vec![0] };
+        let mut packed = Texts { starts: vec![0], ..Texts::default() };
         for text in texts {
             packed.tokens.extend_from_slice(text);
             packed.starts.push(packed.tokens.len());
@@ -70,13 +73,33 @@ impl Texts {
         packed
     }
 
-    /// The place of each token in its text.
+    /// Texts that all go on from `prefix`, which lies before them.
+    pub fn pack_behind<'a>(prefix: &'a [u32], texts: impl IntoIterator<Item = &'a [u32]>) -> Self {
+        let mut packed = Self::pack([prefix].into_iter().chain(texts));
+        packed.parents =
+            std::iter::once(None).chain(std::iter::repeat_n(Some(0), packed.starts.len() - 2)).collect();
+        packed
+    }
+
+    /// The texts as attention sees them.
+    fn spans(&self) -> Arc<[Span]> {
+        let mut spans: Vec<Span> = spans(&self.starts).to_vec();
+        for (at, parent) in self.parents.iter().enumerate() {
+            if let Some(parent) = *parent {
+                spans[at].prefix = (spans[parent].first, spans[parent].length);
+            }
+        }
+        spans.into()
+    }
+
+    /// The place of each token in its text, and what stands in front of that.
     fn positions(&self) -> Arc<[u32]> {
-        self.starts.windows(2).flat_map(|text| 0..(text[1] - text[0]) as u32).collect()
+        let places = |span: &Span| span.prefix.1 as u32..(span.prefix.1 + span.length) as u32;
+        self.spans().iter().flat_map(places).collect()
     }
 
     fn longest(&self) -> usize {
-        self.starts.windows(2).map(|text| text[1] - text[0]).max().unwrap_or(0)
+        self.spans().iter().map(|span| span.prefix.1 + span.length).max().unwrap_or(0)
     }
 }
 
@@ -369,6 +392,14 @@ impl Model {
         if !ends || texts.starts.first() != Some(&0) || !texts.starts.is_sorted() {
             return Err(Error::data("the texts do not begin and end where their tokens do"));
         }
+        // A parent is a text before that begins by itself.
+        let known = |(at, parent): (usize, &Option<usize>)| {
+            parent.is_none_or(|parent| parent < at && texts.parents[parent].is_none())
+        };
+        let count = texts.starts.len() - 1;
+        if ![0, count].contains(&texts.parents.len()) || !texts.parents.iter().enumerate().all(known) {
+            return Err(Error::data("texts that go on from none that lies before them"));
+        }
         if let Some(target) = targets.iter().find(|target| target.row >= texts.tokens.len()) {
             return Err(Error::data(format!("a target in row {} of {}", target.row, texts.tokens.len())));
         }
@@ -530,7 +561,7 @@ impl Model {
         };
         let turned = t.apply_in_place(rope, &[qkv])?;
         let (heads, precision) = (shape.heads, self.precision);
-        let attention = Attention { heads, starts: texts.starts.as_slice().into(), precision };
+        let attention = Attention { heads, texts: texts.spans(), precision };
         let seen = t.apply(attention, &[turned])?;
         let out = self.projection(t, number, &["attn_output"], seen, dropout, p)?;
         let middle = t.apply_in_place(Add, &[out, x])?;

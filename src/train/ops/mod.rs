@@ -23,7 +23,7 @@ use candle_core::{
 use crate::train::cpu::buffer::Buffer;
 use crate::train::cpu::gemm::Precision;
 
-pub use crate::train::cpu::attention::Heads;
+pub use crate::train::cpu::attention::{Heads, Span, spans};
 pub use crate::train::cpu::linear::{LowRank, Weight};
 pub use crate::train::cpu::rope::{Angles, Layout as RopeLayout};
 pub use attention::Attention;

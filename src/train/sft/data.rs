@@ -56,6 +56,8 @@ pub struct Data {
     pub bad: (u64, Vec<String>),
     /// Examples that are longer than `max_length`.
     pub too_long: u64,
+    /// Tokens with which all prompts begin; 0 if they are too few to be computed apart from the rest.
+    pub shared: usize,
     /// Tokens of the shortest example that is too long.
     shortest: usize,
     /// A hash of all tokens in their order, and of which are learnt.
@@ -64,6 +66,8 @@ pub struct Data {
     path: PathBuf,
 }
 
+/// Fewer tokens are not worth being computed apart.
+const LEAST_SHARED: usize = 32;
 /// Reasons that are kept.
 const REASONS: usize = 3;
 
@@ -75,6 +79,8 @@ struct Writer<'a> {
     path: &'a Path,
     next: u64,
     hash: Xxh3,
+    /// What all prompts so far begin with.
+    common: Option<Vec<u32>>,
     data: Data,
 }
 
@@ -98,6 +104,7 @@ impl Data {
             validation: Vec::new(),
             bad: (0, Vec::new()),
             too_long: 0,
+            shared: 0,
             shortest: usize::MAX,
             fingerprint: String::new(),
             file: Mutex::new(file.try_clone().map_err(failed)?),
@@ -112,13 +119,18 @@ impl Data {
             path: &path,
             next: 0,
             hash: Xxh3::new(),
+            common: None,
             data,
         };
         writer.files(&config.train, false, &mut watch)?;
         if !config.validation.is_empty() {
             writer.files(&config.validation, true, &mut watch)?;
         }
-        let Writer { mut out, hash, mut data, .. } = writer;
+        let Writer { mut out, hash, common, mut data, .. } = writer;
+        data.shared = common.map_or(0, |common| common.len());
+        if data.shared < LEAST_SHARED {
+            data.shared = 0;
+        }
         out.flush().map_err(failed)?;
         data.fingerprint = format!("{:032x}", hash.digest128());
         if data.validation.is_empty() && !config.validation.is_empty() {
@@ -293,6 +305,10 @@ impl Writer<'_> {
         self.hash.update(&(example.prompt as u64).to_le_bytes());
         self.hash.update(&bytes);
         self.out.write_all(&bytes).map_err(|error| Error::io("write the tokens", self.path, error))?;
+        let prompt = &example.tokens[..example.prompt];
+        let common = self.common.get_or_insert_with(|| prompt.to_vec());
+        let same = common.iter().zip(prompt).take_while(|(one, other)| one == other).count();
+        common.truncate(same);
         let length = example.tokens.len() as u32;
         let place = Place { from: self.next, prompt: example.prompt as u32, length };
         self.next += u64::from(length);

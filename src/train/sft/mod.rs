@@ -412,29 +412,41 @@ impl<'a> Run<'a> {
         let slope = |_: usize, _: Token| Slope { logprob: -share, entropy: 0.0 };
         let mut gradients = Gradients::new();
         let mut sums = Sums::default();
-        for (number, part) in parts(places, self.config.micro_batch_tokens).into_iter().enumerate() {
+        let split = parts(places, self.data.shared, self.config.micro_batch_tokens);
+        for (number, part) in split.into_iter().enumerate() {
             let (texts, targets) = self.texts(part)?;
             let draw =
                 Seed(self.config.seed).stream("dropout", self.state.step << 20 | number as u64).next_u64();
             let found = self.model.loss(&texts, &targets, 1.0, Seed(draw), slope, &mut gradients)?;
             sums.add(Sums::of(&found));
-            self.state.num_tokens += texts.tokens.len() as u64;
+            self.state.num_tokens += part.iter().map(|place| place.length() as u64).sum::<u64>();
         }
         Ok((sums, gradients))
     }
 
+    /// Examples one behind the other, with what all begin with in front of them if there are several, and what is learnt.
     fn texts(&self, places: &[Place]) -> Result<(Texts, Vec<Target>)> {
+        let shared = if places.len() > 1 { self.data.shared } else { 0 };
         let mut targets = Vec::new();
         let mut all = Vec::with_capacity(places.len());
-        let mut before = 0;
+        let mut begin = Vec::new();
+        // The row of the next token.
+        let mut row = shared;
         for place in places {
-            let example = self.data.example(*place)?;
-            let learnt = example.tokens.iter().enumerate().skip(example.prompt);
-            targets.extend(learnt.map(|(at, token)| Target { row: before + at - 1, token: *token }));
-            before += example.tokens.len();
-            all.push(example.tokens);
+            let mut example = self.data.example(*place)?;
+            let own = example.tokens.split_off(shared);
+            for (at, token) in own.iter().enumerate().skip(example.prompt - shared) {
+                // What comes first behind what all share is asked of its last row.
+                let before = if at == 0 { shared } else { row + at };
+                targets.push(Target { row: before - 1, token: *token });
+            }
+            row += own.len();
+            begin = example.tokens;
+            all.push(own);
         }
-        Ok((Texts::pack(all.iter().map(Vec::as_slice)), targets))
+        let texts = all.iter().map(Vec::as_slice);
+        let texts = if shared > 0 { Texts::pack_behind(&begin, texts) } else { Texts::pack(texts) };
+        Ok((texts, targets))
     }
 
     /// Evaluates, and returns the loss.
@@ -443,7 +455,7 @@ impl<'a> Run<'a> {
         let mut sums = Sums::default();
         let places = self.data.validation.clone();
         let mut done = 0;
-        for part in parts(&places, self.config.micro_batch_tokens) {
+        for part in parts(&places, self.data.shared, self.config.micro_batch_tokens) {
             let (texts, targets) = self.texts(part)?;
             sums.add(Sums::of(&self.model.log_probabilities(&texts, &targets, 1.0)?));
             done += part.len();
@@ -525,16 +537,17 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Cuts examples into parts of at most so many tokens, in their order.
-fn parts(places: &[Place], tokens: usize) -> Vec<&[Place]> {
+/// Cuts examples into parts of at most so many tokens, in their order; what all begin with counts once.
+fn parts(places: &[Place], shared: usize, tokens: usize) -> Vec<&[Place]> {
     let mut parts = Vec::new();
-    let (mut from, mut sum) = (0, 0);
+    let (mut from, mut sum) = (0, shared);
     for (at, place) in places.iter().enumerate() {
-        if at > from && sum + place.length() > tokens {
+        let own = place.length() - shared;
+        if at > from && sum + own > tokens {
             parts.push(&places[from..at]);
-            (from, sum) = (at, 0);
+            (from, sum) = (at, shared);
         }
-        sum += place.length();
+        sum += own;
     }
     if from < places.len() {
         parts.push(&places[from..]);
