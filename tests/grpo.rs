@@ -13,6 +13,15 @@ fn golden(key: &str) -> Vec<Value> {
     value[key].as_array().expect("a list").clone()
 }
 
+/// The defaults are TRL's.
+#[test]
+fn defaults_are_those_of_trl() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/trl_grpo.json");
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("golden")).expect("JSON");
+    let own = serde_json::to_value(GrpoConfig::default()).expect("JSON");
+    assert_eq!(own, golden["defaults"]);
+}
+
 fn floats(value: &Value) -> Vec<f64> {
     value.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number")).collect()
 }
@@ -56,7 +65,14 @@ fn advantages_are_those_of_trl() {
     let config = GrpoConfig::default();
     let error = advantages(&[vec![Some(1.0)]], &[1.0], 2, &config).expect_err("refused").to_string();
     assert!(error.contains("whole groups of 2"), "{error}");
-    let error = advantages(&[vec![]], &[1.0], 1, &config).expect_err("refused").to_string();
+    let error = advantages(&[vec![Some(1.0)]], &[1.0], 1, &config).expect_err("refused").to_string();
+    assert!(error.contains("at least 2"), "{error}");
+    for odd in [f64::NAN, f64::INFINITY] {
+        let rewards = [vec![Some(1.0)], vec![Some(odd)]];
+        let error = advantages(&rewards, &[1.0], 2, &config).expect_err("refused").to_string();
+        assert!(error.contains("is skipped"), "{error}");
+    }
+    let error = advantages(&[vec![], vec![]], &[1.0], 2, &config).expect_err("refused").to_string();
     assert!(error.contains("0 rewards and 1 weights"), "{error}");
     assert!(advantages(&[], &[], 2, &config).expect("nothing").values.is_empty());
 }
@@ -75,7 +91,8 @@ fn batch(case: &Value) -> Batch {
         old: (!on_policy).then(|| flat(&case["old"])),
         reference: Some(flat(&case["reference"])),
         correction: (case["corrected"] == true).then(|| flat(&case["ratio"])),
-        num_items: case["num_items"].as_f64().expect("a number") as usize,
+        num_items: case["num_items"].as_f64().expect("a number"),
+        accumulation_steps: case["accumulation_steps"].as_u64().unwrap_or(1) as usize,
         max_completion_length: case["max_completion_length"].as_u64().expect("a number") as usize,
     }
 }
@@ -92,6 +109,7 @@ fn config(case: &Value) -> GrpoConfig {
         epsilon_high: case["epsilon_high"].as_f64(),
         delta: case["delta"].as_f64(),
         beta: case["beta"].as_f64().unwrap_or(0.0),
+        use_bias_correction_kl: case["use_bias_correction_kl"] != false,
         entropy_coef: case["entropy_coef"].as_f64().unwrap_or(0.0),
         ..GrpoConfig::default()
     }
@@ -100,7 +118,7 @@ fn config(case: &Value) -> GrpoConfig {
 #[test]
 fn losses_and_gradients_are_those_of_trl() {
     let cases = golden("losses");
-    assert_eq!(cases.len(), 29);
+    assert_eq!(cases.len(), 52);
     let mut clipped = 0.0;
     for case in cases {
         let (config, batch) = (config(&case), batch(&case));
@@ -108,7 +126,7 @@ fn losses_and_gradients_are_those_of_trl() {
         let what =
             format!("{:?} {:?} seed {}", config.loss_type, config.importance_sampling_level, case["seed"]);
         let (logps, entropies) = (flat(&case["logps"]), flat(&case["entropies"]));
-        let objective = Objective::new(&config, &batch, &logps);
+        let objective = Objective::new(&config, &batch, &logps).expect("an objective");
         let found = objective.metrics(&logps, &entropies);
         near(found.loss, case["loss"].as_f64().expect("a loss"), &what);
         let (dlogps, dentropies) = (flat(&case["dlogps"]), flat(&case["dentropies"]));
@@ -149,10 +167,10 @@ fn two_tokens_by_hand() {
         Sequence { advantage: -0.5, tokens: 2..3 },
         Sequence { advantage: 2.0, tokens: 3..3 },
     ];
-    let batch = Batch { sequences, num_items: 3, max_completion_length: 4, ..Batch::default() };
+    let batch = Batch { sequences, num_items: 3.0, max_completion_length: 4, ..Batch::default() };
     let slopes = |loss_type: LossType, epsilon_high: Option<f64>| -> Vec<f32> {
         let config = GrpoConfig { loss_type, epsilon_high, ..GrpoConfig::default() };
-        let objective = Objective::new(&config, &batch, &[]);
+        let objective = Objective::new(&config, &batch, &[]).expect("an objective");
         (0..3).map(|at| objective.slope(at, -1.0).logprob).collect()
     };
     let third = 1.0 / 3.0;
@@ -176,6 +194,16 @@ fn values_that_make_no_sense_are_named() {
         (GrpoConfig { delta: Some(1.1), ..base.clone() }, "delta = Some(1.1): above 1 + epsilon_high = 1.2"),
         (GrpoConfig { loss_type: LossType::Cispo, ..base.clone() }, "5 is usual"),
         (GrpoConfig { beta: f64::NAN, ..base.clone() }, "beta"),
+        (GrpoConfig { entropy_coef: -0.1, ..base.clone() }, "entropy_coef = -0.1"),
+        (
+            GrpoConfig {
+                loss_type: LossType::Cispo,
+                epsilon_high: Some(5.0),
+                delta: Some(7.0),
+                ..base.clone()
+            },
+            "one bound",
+        ),
     ] {
         let error = config.check().expect_err("refused").to_string();
         assert!(error.contains(expected), "{error}");

@@ -96,6 +96,15 @@ fn orders_are_all_that_are_valid() {
     for (_, problem) in problems(40) {
         let graph = &problem.graph;
         let own = graph.sub_problems();
+        // Nothing follows from less than it is said to follow from.
+        for quantity in &graph.quantities {
+            if let Rule::Difference(a, b) = quantity.rule {
+                assert!(
+                    !graph.quantities[a].rule.needs().contains(&b)
+                        && !graph.quantities[b].rule.needs().contains(&a)
+                );
+            }
+        }
         if own.len() > 6 {
             continue;
         }
@@ -131,9 +140,10 @@ fn teachers_agree_with_the_truth() {
             for (step, at) in written.steps.iter().zip(&written.order) {
                 assert!(written.text.contains(&step.answer) && written.text.contains(&step.meta_reasoning));
                 assert_eq!(step.sub_problem, record.synth.quantities[*at].sub_problem);
-                assert_eq!(step.answer, record.synth.quantities[*at].computation);
+                let computation = &record.synth.quantities[*at].computation;
+                assert!(step.answer.contains(computation));
                 // "3 * 14 = 42" is so.
-                let (left, right) = step.answer.split_once(" = ").expect("an equation");
+                let (left, right) = computation.split_once(" = ").expect("an equation");
                 let parts: Vec<&str> = left.split(' ').collect();
                 let numbers: Vec<i64> =
                     parts.iter().step_by(2).map(|x| x.parse().expect("a number")).collect();
@@ -152,6 +162,38 @@ fn teachers_agree_with_the_truth() {
     assert!(orders.values().any(|orders| orders.len() > 1), "teachers take different orders");
 }
 
+/// Equations such as "3 * 14 = 42" in the sentences that lead to a claim, which are not so.
+fn false_equations(text: &str) -> usize {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let number = |word: &str| word.trim_end_matches(['.', ';', ',']).parse::<i64>().ok();
+    let mut wrong = 0;
+    for at in 2..words.len().saturating_sub(2) {
+        let (Some(right), "=") = (number(words[at + 1]), words[at]) else { continue };
+        let Some(last) = number(words[at - 1]) else { continue };
+        let mut terms = vec![last];
+        let mut operators = Vec::new();
+        let mut from = at - 1;
+        while from >= 2 && ["+", "-", "*", "/"].contains(&words[from - 1]) {
+            operators.insert(0, words[from - 1]);
+            terms.insert(0, number(words[from - 2]).expect("a number"));
+            from -= 2;
+        }
+        let value =
+            terms[1..].iter().zip(&operators).fold(terms[0], |left, (right, operator)| match *operator {
+                "+" => left + right,
+                "-" => left - right,
+                "*" => left * right,
+                _ => left / right,
+            });
+        // Checks go back over the step, and are as false as it is.
+        let sentence = words[..from].iter().rposition(|word| word.ends_with('.')).map_or(0, |end| end + 1);
+        let check = ["Let", "Check:", "Verifying:", "To", "Going", "The"];
+        let is_check = check.contains(&words[sentence]) && !words[sentence..at].contains(&"They");
+        wrong += usize::from(!operators.is_empty() && value != right && !is_check);
+    }
+    wrong
+}
+
 /// Students are as good as their labels say, and each kind is what it is called.
 #[test]
 fn students_are_spoilt_as_they_are_labelled() {
@@ -166,7 +208,10 @@ fn students_are_spoilt_as_they_are_labelled() {
             assert_eq!(label.right, text.ends_with(&format!("\\boxed{{{}}}.", record.answer)));
             match kind {
                 Kind::Complete => assert_eq!((label.agreement, label.right), (1.0, true)),
-                Kind::Slip => assert!(label.agreement < 1.0, "{text}"),
+                Kind::Slip => {
+                    assert!(label.agreement < 1.0 && !label.right, "{text}");
+                    assert_eq!(false_equations(text), 1, "{text}");
+                }
                 Kind::Jump => assert!(label.right && (label.agreement < 1.0) == (own > 1), "{text}"),
                 Kind::Detour => assert!(label.right && (label.agreement < 1.0) == idle, "{text}"),
                 Kind::Backwards => assert!(label.right && (label.agreement < 1.0) == (own > 1), "{text}"),
@@ -223,6 +268,11 @@ fn claims_are_read_with_care() {
     assert_eq!(score(&again), 1.0);
     let spoilt = format!("{both} No, {} are {}.", first.name, first.value + 1);
     assert_eq!(score(&spoilt), 0.0, "what follows from it is wrong too");
+    // Numbers that go on are no claims.
+    for more in [".5", " * 2 = 9", " + 1"] {
+        assert_eq!(score(&format!("{} are {}{more}", first.name, first.value)), 0.0, "{more}");
+    }
+    assert!(score(&format!("{} equals {}.", first.name, first.value)) > 0.0);
     // Another name that ends the same.
     assert_eq!(score(&both.replace(&first.name, &format!("Mc{}", first.name))), 0.0);
     assert_eq!(score(&format!("{} are many", last.name)), 0.0);
@@ -286,6 +336,8 @@ fn a_bed_is_written_scored_and_measured() {
     room.run("synth --steps 5..2").failed(&["steps = [5, 2]"]);
     room.run("synth --numbers many").failed(&["--numbers", "2..5"]);
     room.run("synth --labels same.jsonl -o same.jsonl").failed(&["same file"]);
+    room.run("synth --labels ./synth.jsonl -o synth.jsonl").failed(&["same file"]);
+    room.run("synth --first 18446744073709551615 --count 2").failed(&["--first"]);
     // Without labels nothing can be measured.
     room.run("synth --count 2 -o synth.jsonl").ended(0);
     room.run("validate synth --data .").failed(&["synth.jsonl:1", "--students 6"]);

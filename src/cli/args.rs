@@ -547,7 +547,7 @@ pub struct SynthArgs {
     /// Sub-problems: a number, or from..to
     #[arg(long, value_name = "N..M", default_value = "2..5")]
     pub steps: String,
-    /// The longest chain of sub-problems
+    /// The longest chain of sub-problems; of two to four at least 2, of more at least 3
     #[arg(long, value_name = "N..M", default_value = "2..4")]
     pub depth: String,
     /// Quantities that nobody needs
@@ -559,7 +559,7 @@ pub struct SynthArgs {
     /// Keep sentences in the order of what follows from what
     #[arg(long)]
     pub in_order: bool,
-    /// Teacher traces of a problem, in different orders
+    /// Teacher traces of a problem, each in an order of its own draw
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub teachers: usize,
     /// Student traces of a problem, each spoilt in another way (up to 6)

@@ -17,6 +17,9 @@ use super::{ALL_SCORED, Done};
 pub fn synth(args: &SynthArgs) -> Done {
     let config = config(args)?;
     config.check()?;
+    if args.first.checked_add(args.count).is_none() {
+        return Err(Error::config(format!("--first {}: too large", args.first)));
+    }
     let all = || args.first..args.first.saturating_add(args.count);
     let problems = |writer: &mut dyn Write, path: &Path| -> Result<()> {
         for index in all() {
@@ -25,8 +28,10 @@ pub fn synth(args: &SynthArgs) -> Done {
         Ok(())
     };
     if let Some(path) = &args.labels {
-        if *path == args.output {
-            return Err(Error::config("--labels and --output are the same file").at(Place::file(path)));
+        let same = || path.canonicalize().is_ok_and(|own| args.output.canonicalize().ok() == Some(own));
+        if *path == args.output || same() || path.as_os_str() == "-" {
+            return Err(Error::config("--labels is a file of its own, and not the same file as --output")
+                .at(Place::file(path)));
         }
         files::write_with(path, |writer| {
             for index in all() {

@@ -32,7 +32,7 @@ impl Agreement {
 }
 
 /// Words between a quantity and its value.
-const SAYS: [&str; 6] = ["are", "is", "equal", "come to", "=", ":"];
+const SAYS: [&str; 8] = ["are", "is", "equal to", "equals", "equal", "come to", "=", ":"];
 
 /// Reads a trace's claims.
 pub fn agreement(known: &Known, text: &str) -> Agreement {
@@ -49,7 +49,13 @@ pub fn agreement(known: &Known, text: &str) -> Agreement {
             let value = SAYS.iter().find_map(|word| {
                 let rest = rest.strip_prefix(word)?.trim_start();
                 let count = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b',').count();
-                (count > 0).then(|| rest[..count].trim_end_matches(',').replace(',', ""))
+                let (digits, behind) = rest.split_at(count);
+                // "3 * 14 = 42" and "42.5" are no 3 and no 42.
+                let behind = behind.strip_prefix('.').map_or(behind.trim_start(), |rest| {
+                    if rest.starts_with(|next: char| next.is_ascii_digit()) { "=" } else { "" }
+                });
+                let goes_on = behind.starts_with(['+', '-', '*', '/', '=', '%']);
+                (count > 0 && !goes_on).then(|| digits.trim_end_matches(',').replace(',', ""))
             });
             found.extend(value.map(|value| (at, number, value)));
         }

@@ -5,7 +5,8 @@ use crate::seed::Stream;
 
 /// Values stay below: larger ones are drawn anew.
 const MOST_VALUE: u64 = 10_000;
-/// Graphs that are drawn before the wishes are given up one by one: nearly all come out right among the first hundred.
+/// Graphs that are drawn before quantities that nobody needs are given up, and then the rest: nearly all come out right among
+/// the first hundred.
 const TRIES: usize = 400;
 
 /// How a quantity comes about.
@@ -74,9 +75,11 @@ impl Graph {
         let depth = depth.clamp([0, 1, 2, 2, 2].get(steps).copied().unwrap_or(3), steps);
         let distractors =
             between(stream, config.distractors[0] as u64, config.distractors[1] as u64) as usize;
-        for _ in 0..TRIES {
-            if let Some(graph) = Self::attempt(config.numbers, steps, depth, distractors, stream) {
-                return graph;
+        for distractors in [distractors, 0] {
+            for _ in 0..TRIES {
+                if let Some(graph) = Self::attempt(config.numbers, steps, depth, distractors, stream) {
+                    return graph;
+                }
             }
         }
         // A chain always comes out: of each quantity a little more.
@@ -195,6 +198,11 @@ impl Graph {
             },
             [a, b] if stream.below(3) == 0 => {
                 let (large, small) = if value(a) >= value(b) { (a, b) } else { (b, a) };
+                // Where one follows from the other, the difference follows from less.
+                let needs = |one: usize, other: usize| self.quantities[one].rule.needs().contains(&other);
+                if needs(large, small) || needs(small, large) {
+                    return None;
+                }
                 (Rule::Difference(large, small), value(large) - value(small))
             }
             [a, b] => (Rule::Both(a, b), value(a) + value(b)),

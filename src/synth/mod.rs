@@ -48,7 +48,7 @@ pub struct SynthConfig {
     pub numbers: [u64; 2],
     /// Whether sentences stand in any order, and not in that of the graph.
     pub shuffled: bool,
-    /// Teacher traces of a problem; each takes an order of its own, as far as there are several.
+    /// Teacher traces of a problem, each in an order of its own draw.
     pub teachers: usize,
     /// Student traces of a problem, of different kinds.
     pub students: usize,

@@ -64,10 +64,29 @@ pub struct Written {
     pub label: Label,
 }
 
+/// Slips that are tried.
+const TRIES: usize = 60;
+
 /// A value near to another, and not the same.
 fn off(value: u64, stream: &mut Stream) -> u64 {
     let by = 1 + stream.below(9);
     if value > by && stream.below(2) == 0 { value - by } else { value + by }
+}
+
+/// The values if one of them is another and what follows from it comes out of that; none if something is no whole number, or
+/// the answer stays what it is.
+fn follow(problem: &Problem, values: &[u64], wrong: usize, value: u64) -> Option<Vec<u64>> {
+    let graph = &problem.graph;
+    let mut values = values.to_vec();
+    let right = values[graph.asked];
+    values[wrong] = value;
+    for at in wrong + 1..values.len() {
+        let rule = graph.quantities[at].rule;
+        if rule != Rule::Given {
+            values[at] = value_of(rule, &values).filter(|value| *value > 0)?;
+        }
+    }
+    (values[graph.asked] != right).then_some(values)
 }
 
 /// Writes a trace of a kind.
@@ -79,15 +98,17 @@ pub(super) fn write(problem: &Problem, kind: Kind) -> Written {
     match kind {
         Kind::Complete => {}
         Kind::Slip => {
-            let wrong = order[stream.below(order.len() as u64) as usize];
-            values[wrong] = off(values[wrong], &mut stream);
-            // What does not come out whole is left as it was.
-            for at in wrong + 1..values.len() {
-                let rule = graph.quantities[at].rule;
-                if let Some(value) = value_of(rule, &values).filter(|_| rule != Rule::Given) {
-                    values[at] = value;
-                }
-            }
+            // One from which everything that follows comes out whole; at worst the answer itself.
+            let slip = |stream: &mut Stream| {
+                let wrong = order[stream.below(order.len() as u64) as usize];
+                follow(problem, &values, wrong, off(values[wrong], stream))
+            };
+            let found = (0..TRIES).find_map(|_| slip(&mut stream));
+            values = found.unwrap_or_else(|| {
+                let mut values = values.clone();
+                values[graph.asked] = off(values[graph.asked], &mut stream);
+                values
+            });
         }
         Kind::Jump if order.len() > 1 => {
             let place = stream.below(order.len() as u64 - 1) as usize;

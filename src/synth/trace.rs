@@ -65,7 +65,7 @@ static TRAIN: Voice = Voice {
 
 static VALIDATION: Voice = Voice {
     opening: &["Alright, I am asked the following. {q}", "Hmm, what is wanted is this: {q}"],
-    plan: &["The way to it leads over {list}.", "In this order I should get {list}."],
+    plan: &["That takes {list}.", "In this order I should get {list}."],
     leads: [
         &["To begin, consider {p}.", "The first thing is {p}."],
         &["After that, consider {p}.", "The following thing is {p}."],
@@ -93,7 +93,7 @@ static VALIDATION: Voice = Voice {
 
 static TEST: Voice = Voice {
     opening: &["Right, here is what they ask. {q}", "So the task reads: {q}"],
-    plan: &["Working backwards, it depends on {list}.", "I can go through {list}."],
+    plan: &["The road there runs through {list}.", "I can go through {list}."],
     leads: [
         &["Starting point: {p}.", "Let us tackle {p} at once."],
         &["Moving on: {p}.", "Let us tackle {p} now."],
@@ -112,7 +112,7 @@ static TEST: Voice = Voice {
         "They exceed {a} by {n}",
         "They stay below {a} by {n}",
         "They amount to {a} taken {n} times",
-        "They amount to {a} split into {n} parts",
+        "They amount to one of {n} equal parts of {a}",
         "They amount to the sum of {a} and {b}",
         "They amount to the sum of {a}, {b} and {c}",
         "They amount to the gap between {a} and {b}",
@@ -226,7 +226,9 @@ pub(super) fn write(
     let mut steps = Vec::new();
     let asked = problem.words.question(graph.asked);
     let mut opening = pick(voice.opening, stream).replace("{q}", &asked);
-    let idle: Vec<usize> = (0..graph.quantities.len()).filter(|at| !graph.quantities[*at].needed).collect();
+    // What nobody needs, and this writer does not compute.
+    let is_idle = |at: &usize| !graph.quantities[*at].needed && said.iter().all(|said| said.quantity != *at);
+    let idle: Vec<usize> = (0..graph.quantities.len()).filter(is_idle).collect();
     if manner.plans && !idle.is_empty() && stream.below(2) == 0 {
         let own = phrase(idle[stream.below(idle.len() as u64) as usize]);
         opening += " ";
@@ -246,15 +248,17 @@ pub(super) fn write(
         } else {
             1
         };
-        let mut text = vec![pick(voice.leads[place], stream).replace("{p}", &phrase(quantity))];
+        let lead = pick(voice.leads[place], stream).replace("{p}", &phrase(quantity));
+        let mut text = vec![lead.clone()];
         if stream.below(100) < manner.wrong_turns
-            && let Some((expression, value)) = mistaken(rule, believed)
+            && let Some((expression, other)) = mistaken(rule, believed).filter(|(_, other)| *other != value)
         {
-            text.push(pick(voice.wrong, stream).replace("{c}", &format!("{expression} = {value}")));
+            text.push(pick(voice.wrong, stream).replace("{c}", &format!("{expression} = {other}")));
         }
         let computation = format!("{} = {value}", expression(rule, believed));
         let why = why(problem, quantity);
-        text.push(pick(voice.compute, stream).replace("{w}", &why).replace("{c}", &computation));
+        let compute = pick(voice.compute, stream).replace("{w}", &why).replace("{c}", &computation);
+        text.push(compute.clone());
         let conclude = pick(voice.conclude, stream).replace("{p}", &phrase(quantity));
         text.push(conclude.replace("{v}", &value.to_string()));
         if stream.below(100) < manner.checks
@@ -264,9 +268,9 @@ pub(super) fn write(
         }
         parts.push(text.join(" "));
         steps.push(Parts {
-            meta_reasoning: why,
+            meta_reasoning: lead,
             sub_problem: problem.words.question(quantity),
-            answer: computation,
+            answer: compute,
         });
     }
     let answer = believed[graph.asked].to_string();
@@ -281,4 +285,37 @@ pub(super) fn teacher(problem: &Problem, order: &[usize], stream: &mut Stream) -
     let said: Vec<Said> = order.iter().map(|&quantity| Said { quantity, value: values[quantity] }).collect();
     let manner = Manner { plans: true, checks: 25, wrong_turns: 20 };
     write(problem, &said, &values, manner, stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn splits_share_no_phrases() {
+        let mut known = BTreeSet::new();
+        for split in Split::ALL {
+            let own = voice(split);
+            let [first, middle, last] = own.leads;
+            let all = [
+                own.opening,
+                own.plan,
+                first,
+                middle,
+                last,
+                own.compute,
+                own.conclude,
+                own.wrong,
+                own.check,
+                own.idle,
+                own.closing,
+                &own.why,
+            ];
+            for phrase in all.into_iter().flatten() {
+                assert!(known.insert(*phrase), "{split:?}: {phrase}");
+            }
+        }
+    }
 }

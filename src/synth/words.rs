@@ -128,7 +128,9 @@ static PEOPLE: Vocabulary = Vocabulary {
             share: &["{o} has {share} as many {t} as {a}."],
             both: &["{o} has as many {t} as {a} and {b} together."],
             three: &["{o} has as many {t} as {a}, {b} and {c} together."],
-            difference: &["{o} has as many {t} as {a} has more than {b}."],
+            difference: &[
+                "The difference between the {t} of {a} and those of {b} is the number that {o} has.",
+            ],
             ask: &["How many {t} does {o} have?"],
         },
         &Sentences {
@@ -221,7 +223,9 @@ static TOWNS: Vocabulary = Vocabulary {
             share: &["{o} has {share} as many {t} as {a}."],
             both: &["{o} has as many {t} as {a} and {b} together."],
             three: &["{o} has as many {t} as {a}, {b} and {c} together."],
-            difference: &["{o} has as many {t} as {a} has more than {b}."],
+            difference: &[
+                "The difference between the {t} of {a} and those of {b} is the number that {o} has.",
+            ],
             ask: &["How many {t} are there in {o}?"],
         },
         &Sentences {
@@ -239,8 +243,8 @@ static TOWNS: Vocabulary = Vocabulary {
         },
         &Sentences {
             given: &["{o} counts {n} {t}."],
-            more: &["{o} counts {n} {t} beyond the number of {a}."],
-            fewer: &["{o} falls {n} {t} short of the number of {a}."],
+            more: &["{o} counts {n} {t} above the number that {a} counts."],
+            fewer: &["{o} falls {n} {t} short of the number that {a} counts."],
             times: &["For each of the {t} of {a}, {o} counts {few}."],
             share: &["{o} counts just {share} of the {t} of {a}."],
             both: &["If {a} and {b} merged, they would count as many {t} as {o}."],
@@ -328,7 +332,7 @@ static BOXES: Vocabulary = Vocabulary {
             share: &["{O} holds {share} as many {t} as {a}."],
             both: &["{O} holds as many {t} as {a} and {b} together."],
             three: &["{O} holds as many {t} as {a}, {b} and {c} together."],
-            difference: &["{O} holds as many {t} as {a} holds more than {b}."],
+            difference: &["The difference between the {t} in {a} and those in {b} is the number in {o}."],
             ask: &["How many {t} are in {o}?"],
         },
         &Sentences {
@@ -346,12 +350,12 @@ static BOXES: Vocabulary = Vocabulary {
         },
         &Sentences {
             given: &["{O} was packed with {n} {t}."],
-            more: &["{O} was packed with {n} {t} beyond those of {a}."],
-            fewer: &["{O} was packed with {n} {t} short of those of {a}."],
+            more: &["When {o} was packed, {n} {t} more went in than into {a}."],
+            fewer: &["When {o} was packed, {n} {t} less went in than into {a}."],
             times: &["For each of the {t} of {a}, {few} went into {o}."],
-            share: &["Just {share} of the {t} of {a} would fill {o}."],
-            both: &["Emptied into {o}, {a} and {b} would fill it with their {t} exactly."],
-            three: &["Emptied into {o}, {a}, {b} and {c} would fill it with their {t} exactly."],
+            share: &["Just {share} of the number of {t} packed into {a} went into {o}."],
+            both: &["{O} was packed with as many {t} as went into {a} and {b} combined."],
+            three: &["{O} was packed with as many {t} as went into {a}, {b} and {c} combined."],
             difference: &["{O} was packed with exactly the {t} that {b} lacks to match {a}."],
             ask: &["Find how many {t} were packed into {o}."],
         },
@@ -525,9 +529,16 @@ mod tests {
         assert_eq!(words.filled("{O} holds {n} {t}.", 0, Rule::Given, 14), "The red box holds 14 nails.");
         let text = words.filled("{O} holds {share} as many {t} as {a}.", 1, Rule::Share(2, 4), 7);
         assert_eq!(text, "The blue box holds a quarter as many nails as the tall box.");
-        let text =
-            words.filled("{O} holds as many {t} as {a} holds more than {b}.", 0, Rule::Difference(2, 1), 7);
-        assert_eq!(text, "The red box holds as many nails as the tall box holds more than the blue box.");
+        let text = words.filled(
+            "The difference between the {t} in {a} and those in {b} is the number in {o}.",
+            0,
+            Rule::Difference(2, 1),
+            7,
+        );
+        assert_eq!(
+            text,
+            "The difference between the nails in the tall box and those in the blue box is the number in the red box."
+        );
         assert_eq!(words.question(2), "How many nails are in the tall box?");
     }
 }

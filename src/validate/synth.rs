@@ -13,7 +13,9 @@ use crate::decompose::rules::Rules;
 use crate::error::{Error, Place, Result};
 use crate::judge::lexical::Lexical;
 use crate::score::align_pair;
-use crate::synth::Record;
+use crate::synth::agreement::agreement;
+use crate::synth::student::Kind;
+use crate::synth::{Known, Record};
 use crate::text::numbers;
 use crate::trace::Trace;
 
@@ -32,9 +34,14 @@ const MODES: [(&str, Mode); 2] = [("ordered", Mode::Ordered), ("prefix", Mode::P
 
 /// A student trace with what was measured on it: the rewards, then the baseline.
 struct Row {
-    kind: String,
+    kind: &'static str,
     agreement: f64,
     scores: [f64; 3],
+}
+
+/// The quantities that a trace finds, in its order.
+fn order(known: &Known, text: &str) -> Vec<usize> {
+    agreement(known, text).claims.into_iter().map(|(at, _)| at).collect()
 }
 
 fn run(data: &Path) -> Result<SuiteReport> {
@@ -49,6 +56,7 @@ fn run(data: &Path) -> Result<SuiteReport> {
         if known.students.len() != record.students.len() || known.students.is_empty() {
             return Err(wrong("no labelled students: rlkd synth --students 6 writes some"));
         }
+        let order = order(known, teacher);
         let teacher = rules.steps(&Trace::new(teacher.as_str()));
         let values: Vec<f64> = known
             .quantities
@@ -68,9 +76,19 @@ fn run(data: &Path) -> Result<SuiteReport> {
             numbers::scan(text, &mut found);
             let there = |value: &&f64| found.iter().any(|number| numbers::same(number.value, **value));
             scores[2] = values.iter().filter(there).count() as f64 / values.len().max(1) as f64;
-            rows.push(Row { kind: label.kind.name().into(), agreement: label.agreement, scores });
+            // In the teacher's order, or in another that is as good.
+            let reordered = label.kind == Kind::Complete && self::order(known, text) != order;
+            let kind = if reordered { "reordered" } else { label.kind.name() };
+            rows.push(Row { kind, agreement: label.agreement, scores });
         }
         problems.push(rows);
+    }
+    let unequal = |rows: &Vec<Row>| rows.iter().any(|row| row.agreement != rows[0].agreement);
+    if !problems.iter().any(unequal) {
+        return Err(Error::data(
+            "no problem has two students that agree with the truth unequally: rlkd synth --students 6",
+        )
+        .at(Place::file(&path)));
     }
     Ok(report(&problems))
 }
@@ -108,7 +126,7 @@ fn report(problems: &[Vec<Row>]) -> SuiteReport {
     }
     let mut kinds: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in problems.iter().flatten() {
-        kinds.entry(&row.kind).or_default().push(row);
+        kinds.entry(row.kind).or_default().push(row);
     }
     let [ordered, prefix, baseline] = names;
     report

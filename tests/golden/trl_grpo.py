@@ -3,10 +3,11 @@
 TRL's own code runs: the part of GRPOTrainer that turns rewards into advantages, and `_compute_loss`, on recorded batches.
 Only what surrounds them is put in its place: the log-probabilities are tensors of ours, whose gradients are recorded.
 
-    python3 -m venv /tmp/trl && /tmp/trl/bin/pip install torch transformers trl
+    python3 -m venv /tmp/trl && /tmp/trl/bin/pip install torch transformers trl==1.16.0
     /tmp/trl/bin/python tests/golden/trl_grpo.py tests/golden/trl_grpo.json
 """
 
+import dataclasses
 import inspect
 import json
 import sys
@@ -64,10 +65,11 @@ def loss(case):
     trainer.loss_type = case["loss_type"]
     trainer.epsilon_low = case.get("epsilon", 0.2)
     trainer.epsilon_high = case.get("epsilon_high", trainer.epsilon_low)
-    trainer.args = SimpleNamespace(delta=case.get("delta"), use_bias_correction_kl=False, steps_per_generation=1)
+    trainer.args = SimpleNamespace(delta=case.get("delta"), use_bias_correction_kl=case.get("use_bias_correction_kl", True),
+                                   steps_per_generation=case.get("accumulation_steps", 1))
     trainer.use_vllm = trainer.vllm_importance_sampling_correction = case.get("corrected", False)
     trainer.model = SimpleNamespace(training=True)
-    trainer.current_gradient_accumulation_steps = 1
+    trainer.current_gradient_accumulation_steps = case.get("accumulation_steps", 1)
     trainer.accelerator = SimpleNamespace(num_processes=1, gather=lambda x: x, reduce=lambda x, reduction=None: x,
                                           sync_gradients=True)
     trainer.max_completion_length = 9
@@ -124,9 +126,18 @@ def main(out):
             sequence = {"loss_type": kind, "importance_sampling_level": "sequence", "epsilon": 0.03, "epsilon_high": 0.04}
             cases.append(sequence)
             cases.append({**sequence, "corrected": True, "beta": 0.1})
+            cases.append({**sequence, "on_policy": True, "beta": 0.1})
+            cases.append({**sequence, "beta": 0.1, "use_bias_correction_kl": False})
+        cases.append({"loss_type": kind, "on_policy": True, "beta": 0.1, **high})
+        cases.append({"loss_type": kind, "beta": 0.1, "use_bias_correction_kl": False, **high})
+        cases.append({"loss_type": kind, "beta": 0.1, "entropy_coef": 0.02, "accumulation_steps": 3, **high})
     cases.append({"loss_type": "dapo", "num_items": 77})
     losses = [loss({"seed": 100 + at, **case}) for at, case in enumerate(cases)]
-    golden = {"made_with": f"trl {trl.__version__}, torch {torch.__version__}, float64, CPU", "advantages": found,
+    assert trl.__version__ == "1.16.0"
+    names = ["loss_type", "importance_sampling_level", "epsilon", "epsilon_high", "delta", "beta", "use_bias_correction_kl",
+             "entropy_coef", "scale_rewards", "multi_objective_aggregation"]
+    defaults = {field.name: field.default for field in dataclasses.fields(trl.GRPOConfig) if field.name in names}
+    golden = {"defaults": defaults, "made_with": f"trl {trl.__version__}, torch {torch.__version__}, float64, CPU", "advantages": found,
               "losses": losses}
     text = json.dumps(golden)
     text = json.dumps(json.loads(text, parse_float=lambda digits: float(f"{float(digits):.12g}")))

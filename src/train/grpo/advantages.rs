@@ -25,14 +25,17 @@ pub struct Advantages {
 /// skipped leaves the baseline of its kind; a completion without any leaves the group.
 ///
 /// # Errors
-/// Groups that are not whole, or rows that are not as long as `weights`.
+/// Groups that are not whole or of one, rows that are not as long as `weights`, or what is no number.
 pub fn advantages(
     rewards: &[Vec<Option<f64>>],
     weights: &[f64],
     num_generations: usize,
     config: &GrpoConfig,
 ) -> Result<Advantages> {
-    if num_generations == 0 || !rewards.len().is_multiple_of(num_generations) {
+    if num_generations < 2 {
+        return Err(Error::config(format!("num_generations = {num_generations}: at least 2, to compare")));
+    }
+    if !rewards.len().is_multiple_of(num_generations) {
         return Err(Error::config(format!(
             "{} completions are no whole groups of {num_generations}",
             rewards.len()
@@ -40,6 +43,11 @@ pub fn advantages(
     }
     if let Some(row) = rewards.iter().find(|row| row.len() != weights.len()) {
         return Err(Error::config(format!("{} rewards and {} weights", row.len(), weights.len())));
+    }
+    if let Some(reward) = rewards.iter().flatten().flatten().chain(weights).find(|x| !x.is_finite()) {
+        return Err(Error::data(format!(
+            "a reward or a weight is {reward}: a reward that cannot be given is skipped"
+        )));
     }
     let sum = |row: &Vec<Option<f64>>| -> Option<f64> {
         let mut found =

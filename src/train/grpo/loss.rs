@@ -5,11 +5,12 @@
 //!
 //! - −min(min(r, δ) · A, clip(r, 1 − ε, 1 + ε_high) · A) · w, or with `cispo` −min(r, ε_high) · A · log-probability · w with the
 //!   first factor held fixed;
-//! - β · (exp(d) − d − 1) with d = reference − log-probability (k3, Schulman, 2020);
+//! - β · (exp(d) − d − 1) with d = reference − log-probability (k3, Schulman, 2020), times r with `use_bias_correction_kl`;
 //!
 //! and tokens are added up as [`LossType`] says; entropy is subtracted.
 
 use super::{GrpoConfig, Level, LossType};
+use crate::error::{Error, Result};
 use crate::train::cpu::head::Slope;
 
 /// One completion.
@@ -32,13 +33,17 @@ pub struct Batch {
     pub reference: Option<Vec<f64>>,
     /// What each token's cost is multiplied by, since the sampler was not that model.
     pub correction: Option<Vec<f64>>,
-    /// Tokens of all batches of the step (`dapo`, `cispo`); those of this one are among them.
-    pub num_items: usize,
+    /// What the sum over tokens is divided by with `dapo` and `cispo`: the tokens of all batches of a step (with several steps to
+    /// a batch of rollouts, their mean, as in TRL).
+    pub num_items: f64,
+    /// Batches whose gradients are added up for a step; the other losses, and entropy, are means over them.
+    pub accumulation_steps: usize,
     /// The longest that a completion may be (`dr_grpo`).
     pub max_completion_length: usize,
 }
 
-/// What is told of a batch. Names are TRL's.
+/// What is told of a batch: TRL's `kl`, `entropy`, `clip_ratio/low_mean`, `clip_ratio/high_mean` (with `cispo`,
+/// `cispo_clip_ratio`).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Metrics {
     /// The loss.
@@ -64,6 +69,13 @@ pub struct Objective<'a> {
     tokens: usize,
     /// The mean log-ratio of each completion, with [`Level::Sequence`] where the old model is another one.
     log_ratios: Vec<f64>,
+    /// With [`Level::Sequence`], the mean divergence of each.
+    divergences: Vec<f64>,
+}
+
+/// k3 of a difference of log-probabilities.
+fn divergence(apart: f64) -> f64 {
+    apart.exp() - apart - 1.0
 }
 
 /// What a token costs, and how that changes.
@@ -78,11 +90,23 @@ struct Cost {
 }
 
 impl<'a> Objective<'a> {
-    /// The objective. With [`Level::Sequence`] and an old model, `log_probabilities` have to be those of the model as it is;
-    /// otherwise they are not looked at.
-    pub fn new(config: &'a GrpoConfig, batch: &'a Batch, log_probabilities: &[f64]) -> Self {
+    /// The objective. With [`Level::Sequence`], `log_probabilities` have to be those of the model as it is; otherwise they are
+    /// not looked at.
+    ///
+    /// # Errors
+    /// Options that make no sense, `beta` without a reference, or lists that are too short.
+    pub fn new(config: &'a GrpoConfig, batch: &'a Batch, log_probabilities: &[f64]) -> Result<Self> {
+        config.check()?;
         let tokens = batch.sequences.iter().map(|sequence| sequence.tokens.len()).sum();
         let most = batch.sequences.iter().map(|sequence| sequence.tokens.end).max().unwrap_or(0);
+        if config.beta != 0.0 && batch.reference.is_none() {
+            return Err(Error::config("beta is not 0, and there are no log-probabilities of a reference"));
+        }
+        let by_sequence = config.importance_sampling_level == Level::Sequence;
+        let lists = [&batch.old, &batch.reference, &batch.correction].into_iter().flatten().map(Vec::len);
+        if lists.chain(by_sequence.then_some(log_probabilities.len())).any(|count| count < most) {
+            return Err(Error::config(format!("a list of fewer than {most} tokens")));
+        }
         let mut owner = vec![u32::MAX; most];
         for (number, sequence) in batch.sequences.iter().enumerate() {
             owner[sequence.tokens.clone()].fill(number as u32);
@@ -96,7 +120,16 @@ impl<'a> Objective<'a> {
             _ => 0.0,
         };
         let log_ratios = batch.sequences.iter().map(log_ratio).collect();
-        Objective { config, batch, owner, tokens, log_ratios }
+        let divergence = |sequence: &Sequence| match &batch.reference {
+            Some(reference) if by_sequence && config.beta != 0.0 => {
+                let own = sequence.tokens.clone();
+                let sum: f64 = own.clone().map(|at| divergence(reference[at] - log_probabilities[at])).sum();
+                sum / own.len().max(1) as f64
+            }
+            _ => 0.0,
+        };
+        let divergences = batch.sequences.iter().map(divergence).collect();
+        Ok(Objective { config, batch, owner, tokens, log_ratios, divergences })
     }
 
     /// How the loss changes with a token's log-probability and with the entropy there.
@@ -105,7 +138,7 @@ impl<'a> Objective<'a> {
         let cost = self.cost(sequence, at, log_probability);
         Slope {
             logprob: (cost.slope * self.share(sequence)) as f32,
-            entropy: (-self.config.entropy_coef / self.tokens.max(1) as f64) as f32,
+            entropy: (-self.config.entropy_coef / self.tokens.max(1) as f64 / self.steps()) as f32,
         }
     }
 
@@ -132,7 +165,7 @@ impl<'a> Objective<'a> {
             }
         }
         let tokens = self.tokens.max(1) as f64;
-        metrics.loss -= self.config.entropy_coef * metrics.entropy / tokens;
+        metrics.loss -= self.config.entropy_coef * metrics.entropy / tokens / self.steps();
         metrics.kl /= tokens;
         metrics.entropy /= tokens;
         let counted = if by_sequence { self.batch.sequences.len().max(1) as f64 } else { tokens };
@@ -146,14 +179,18 @@ impl<'a> Objective<'a> {
         (owner != u32::MAX).then_some(owner as usize)
     }
 
+    fn steps(&self) -> f64 {
+        self.batch.accumulation_steps.max(1) as f64
+    }
+
     /// What a token of a completion counts.
     fn share(&self, sequence: usize) -> f64 {
-        let count = self.batch.sequences.len().max(1) as f64;
+        let count = self.batch.sequences.len().max(1) as f64 * self.steps();
         1.0 / match self.config.loss_type {
             LossType::Grpo => self.batch.sequences[sequence].tokens.len().max(1) as f64 * count,
-            LossType::Bnpo => self.tokens.max(1) as f64,
+            LossType::Bnpo => self.tokens.max(1) as f64 * self.steps(),
             LossType::DrGrpo => count * self.batch.max_completion_length.max(1) as f64,
-            LossType::Dapo | LossType::Cispo => self.batch.num_items.max(1) as f64,
+            LossType::Dapo | LossType::Cispo => self.batch.num_items.max(1.0),
         }
     }
 
@@ -200,9 +237,16 @@ impl<'a> Objective<'a> {
             && config.beta != 0.0
         {
             let apart = reference[at] - log_probability;
-            cost.kl = apart.exp() - apart - 1.0;
-            cost.value += config.beta * cost.kl;
-            cost.slope += config.beta * (1.0 - apart.exp());
+            let (kl, slope) = (divergence(apart), 1.0 - apart.exp());
+            let (kl, slope) = match (config.use_bias_correction_kl, config.importance_sampling_level) {
+                (false, _) => (kl, slope),
+                (true, Level::Token) => (ratio * kl, ratio * (slope + kl)),
+                // All tokens have the weight that this one is a part of.
+                (true, Level::Sequence) => (ratio * kl, ratio * (slope + self.divergences[number])),
+            };
+            cost.kl = kl;
+            cost.value += config.beta * kl;
+            cost.slope += config.beta * slope;
         }
         cost
     }

@@ -1,6 +1,7 @@
 //! Learning from rewards: from the rewards of a group to advantages, and from advantages to what is asked of each token.
 //!
-//! Names and defaults are TRL's (`GRPOConfig`, 1.16); golden files hold both against TRL's own code. Nothing here knows a
+//! Names and defaults are TRL's (`GRPOConfig`, 1.16), and so are the numbers: golden files hold them against TRL's own code.
+//! Of its losses `sapo`, `luspo` and `vespo` are left out. Nothing here knows a
 //! model: [`Objective::slope`] is what [`super::model::Model::loss`] asks for.
 
 pub mod advantages;
@@ -37,7 +38,8 @@ pub enum Level {
     /// Each token.
     #[default]
     Token,
-    /// All tokens of a completion share one: that of their mean log-ratio (GSPO, Zheng et al., 2025).
+    /// All tokens of a completion share one: that of their mean log-ratio (GSPO, Zheng et al., 2025, with `loss_type = "grpo"`;
+    /// the other losses weigh completions by their lengths). Not with `cispo`, where TRL only warns.
     Sequence,
 }
 
@@ -81,6 +83,8 @@ pub struct GrpoConfig {
     pub delta: Option<f64>,
     /// What the divergence from the reference model costs.
     pub beta: f64,
+    /// Weigh the divergence as the policy is weighed, by r before it is clipped, so that it is that of the model as it is.
+    pub use_bias_correction_kl: bool,
     /// What entropy is worth.
     pub entropy_coef: f64,
     /// What differences of rewards are divided by.
@@ -98,6 +102,7 @@ impl Default for GrpoConfig {
             epsilon_high: None,
             delta: None,
             beta: 0.0,
+            use_bias_correction_kl: true,
             entropy_coef: 0.0,
             scale_rewards: ScaleRewards::default(),
             multi_objective_aggregation: Aggregation::default(),
@@ -125,6 +130,9 @@ impl GrpoConfig {
                 1.0 + self.high()
             ));
         }
+        if self.loss_type == LossType::Cispo && self.delta.is_some() {
+            return wrong("delta and loss_type = \"cispo\": that has one bound, epsilon_high".into());
+        }
         if self.loss_type == LossType::Cispo {
             if self.epsilon_high.is_none_or(|high| high < 1.0) {
                 return wrong(format!(
@@ -139,8 +147,8 @@ impl GrpoConfig {
             }
         }
         for (name, value) in [("beta", self.beta), ("entropy_coef", self.entropy_coef)] {
-            if !value.is_finite() {
-                return wrong(format!("{name} = {value}: a number"));
+            if !value.is_finite() || value < 0.0 {
+                return wrong(format!("{name} = {value}: a number from 0 on"));
             }
         }
         Ok(())
