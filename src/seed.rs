@@ -37,6 +37,18 @@ impl Stream {
     pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
+
+    /// One of several. Panics if there are none.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+
+    /// Puts things in a random order (Fisher and Yates, as Durstenfeld has it).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.below(at as u64 + 1) as usize);
+        }
+    }
 }
 
 /// Bits that look random, another 64 for every `number`: what SplitMix64 makes of its counter.
@@ -57,6 +69,17 @@ mod tests {
         assert_ne!(draw(1, "a", 0), draw(1, "a", 1));
         assert_ne!(draw(1, "a", 0), draw(1, "b", 0));
         assert_ne!(draw(1, "a", 0), draw(2, "a", 0));
+    }
+
+    #[test]
+    fn shuffled_things_are_the_same_things() {
+        let mut items: Vec<u32> = (0..50).collect();
+        Seed(1).stream("shuffle", 0).shuffle(&mut items);
+        assert_ne!(items, (0..50).collect::<Vec<u32>>());
+        assert!((0..200).all(|at| Seed(2).stream("pick", at).pick(&items) < 50));
+        items.sort_unstable();
+        assert_eq!(items, (0..50).collect::<Vec<u32>>());
+        Seed(1).stream("shuffle", 0).shuffle::<u32>(&mut []);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rlkd::error::Place;
-use rlkd::gguf::{Gguf, TensorType, check};
+use rlkd::gguf::{Facts, Gguf, TensorType, check};
 use rlkd::models::plan::in_words;
 use rlkd::models::source::Shelf;
 use rlkd::train::adapter::merge::{self, Export, TYPES};
@@ -26,17 +26,17 @@ pub fn adapter(command: &AdapterCommand) -> Done {
     }
 }
 
-/// The file of a model, and its sizes.
-pub(super) fn model(name: &str) -> Result<(std::path::PathBuf, Shape)> {
+/// The file of a model, what is known of it, and its sizes.
+pub(super) fn model(name: &str) -> Result<(std::path::PathBuf, Facts, Shape)> {
     let path = Shelf::from_env()?.locate(&name.parse()?)?;
     let facts = check(&path)?;
     let head = Gguf::open(&path)?;
     let shape = Shape::of(&head, &facts, None).map_err(|error| error.at_if_missing(Place::file(&path)))?;
-    Ok((path, shape))
+    Ok((path, facts, shape))
 }
 
 fn info(args: &AdapterInfoArgs) -> Done {
-    let (_, shape) = model(&args.model)?;
+    let (.., shape) = model(&args.model)?;
     let adapter = Adapter::load(&args.adapter, &shape)?;
     let format = match Format::of(&args.adapter) {
         Format::Peft => "peft",
@@ -95,7 +95,7 @@ fn info(args: &AdapterInfoArgs) -> Done {
 }
 
 fn convert(args: &ConvertArgs) -> Done {
-    let (_, shape) = model(&args.model)?;
+    let (.., shape) = model(&args.model)?;
     if args.output.exists() && args.output.canonicalize().ok() == args.adapter.canonicalize().ok() {
         return Err(Error::config("the output is the adapter itself: name another file or folder"));
     }
@@ -118,7 +118,7 @@ pub fn export(args: &ExportArgs) -> Done {
 }
 
 fn write(name: &str, adapters: &[String], sign: f32, kind: Option<&str>, output: &Path, quiet: bool) -> Done {
-    let (path, shape) = model(name)?;
+    let (path, _, shape) = model(name)?;
     let kind = kind.map(kind_of).transpose()?;
     let mut loaded = Vec::new();
     for text in adapters {

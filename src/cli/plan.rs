@@ -59,14 +59,14 @@ fn fitting(config: &rlkd::train::sft::SftConfig) -> Result<rlkd::gguf::Facts> {
     use rlkd::error::Place;
     use rlkd::train::adapter::Adapter;
 
-    let (path, shape) = super::adapter::model(&config.model)?;
+    let (_, facts, shape) = super::adapter::model(&config.model)?;
     for path in &config.frozen_adapters {
         Adapter::load(path, &shape)?.may_lie_beneath().map_err(|error| error.at(Place::file(path)))?;
     }
     if let Some(path) = &config.adapter {
         Adapter::load(path, &shape)?;
     }
-    check(&path)
+    Ok(facts)
 }
 
 /// The plan of a training run.

@@ -161,13 +161,12 @@ impl Graph {
         open: &[usize],
         stream: &mut Stream,
     ) -> Option<()> {
-        let pick = |from: &[usize], stream: &mut Stream| from[stream.below(from.len() as u64) as usize];
         if below.is_empty() {
             return None;
         }
         let mut needs = open.to_vec();
         if !needs.iter().any(|at| below.contains(at)) {
-            needs.push(pick(below, stream));
+            needs.push(stream.pick(below));
         }
         // With one or two, others may join.
         let wanted = 1 + stream.below(3) as usize;
@@ -175,7 +174,7 @@ impl Graph {
             if needs.len() >= wanted {
                 break;
             }
-            let other = pick(lower, stream);
+            let other = stream.pick(lower);
             if !needs.contains(&other) {
                 needs.push(other);
             }
@@ -304,7 +303,7 @@ impl Graph {
         while order.len() < own.len() {
             let ready: Vec<usize> =
                 (0..own.len()).filter(|at| set & 1 << at == 0 && needs[*at] & !set == 0).collect();
-            let at = ready[stream.below(ready.len() as u64) as usize];
+            let at = stream.pick(&ready);
             set |= 1 << at;
             order.push(own[at]);
         }

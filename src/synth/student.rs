@@ -100,7 +100,7 @@ pub(super) fn write(problem: &Problem, kind: Kind) -> Written {
         Kind::Slip => {
             // One from which everything that follows comes out whole; at worst the answer itself.
             let slip = |stream: &mut Stream| {
-                let wrong = order[stream.below(order.len() as u64) as usize];
+                let wrong = stream.pick(&order);
                 follow(problem, &values, wrong, off(values[wrong], stream))
             };
             let found = (0..TRIES).find_map(|_| slip(&mut stream));

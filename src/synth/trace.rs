@@ -5,6 +5,7 @@ use super::graph::{Rule, expression, value_of};
 use super::words::Split;
 use crate::dataset::Parts;
 use crate::seed::Stream;
+use crate::text::words::capitalized;
 
 /// A trace and what is in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,15 +148,6 @@ pub(super) struct Said {
     pub value: u64,
 }
 
-fn pick(from: &'static [&'static str], stream: &mut Stream) -> &'static str {
-    from[stream.below(from.len() as u64) as usize]
-}
-
-fn upper(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
 fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),
@@ -225,19 +217,19 @@ pub(super) fn write(
     let mut parts = Vec::new();
     let mut steps = Vec::new();
     let asked = problem.words.question(graph.asked);
-    let mut opening = pick(voice.opening, stream).replace("{q}", &asked);
+    let mut opening = stream.pick(voice.opening).replace("{q}", &asked);
     // What nobody needs, and this writer does not compute.
     let is_idle = |at: &usize| !graph.quantities[*at].needed && said.iter().all(|said| said.quantity != *at);
     let idle: Vec<usize> = (0..graph.quantities.len()).filter(is_idle).collect();
     if manner.plans && !idle.is_empty() && stream.below(2) == 0 {
-        let own = phrase(idle[stream.below(idle.len() as u64) as usize]);
+        let own = phrase(stream.pick(&idle));
         opening += " ";
-        opening += &upper(&pick(voice.idle, stream).replace("{p}", &own));
+        opening += &capitalized(&stream.pick(voice.idle).replace("{p}", &own));
     }
     parts.push(opening);
     if manner.plans && said.len() > 1 {
         let names: Vec<String> = said.iter().map(|said| phrase(said.quantity)).collect();
-        parts.push(pick(voice.plan, stream).replace("{list}", &list(&names)));
+        parts.push(stream.pick(voice.plan).replace("{list}", &list(&names)));
     }
     for (at, Said { quantity, value }) in said.iter().copied().enumerate() {
         let rule = graph.quantities[quantity].rule;
@@ -248,23 +240,23 @@ pub(super) fn write(
         } else {
             1
         };
-        let lead = pick(voice.leads[place], stream).replace("{p}", &phrase(quantity));
+        let lead = stream.pick(voice.leads[place]).replace("{p}", &phrase(quantity));
         let mut text = vec![lead.clone()];
         if stream.below(100) < manner.wrong_turns
             && let Some((expression, other)) = mistaken(rule, believed).filter(|(_, other)| *other != value)
         {
-            text.push(pick(voice.wrong, stream).replace("{c}", &format!("{expression} = {other}")));
+            text.push(stream.pick(voice.wrong).replace("{c}", &format!("{expression} = {other}")));
         }
         let computation = format!("{} = {value}", expression(rule, believed));
         let why = why(problem, quantity);
-        let compute = pick(voice.compute, stream).replace("{w}", &why).replace("{c}", &computation);
+        let compute = stream.pick(voice.compute).replace("{w}", &why).replace("{c}", &computation);
         text.push(compute.clone());
-        let conclude = pick(voice.conclude, stream).replace("{p}", &phrase(quantity));
+        let conclude = stream.pick(voice.conclude).replace("{p}", &phrase(quantity));
         text.push(conclude.replace("{v}", &value.to_string()));
         if stream.below(100) < manner.checks
             && let Some(reverse) = reverse(rule, value, believed)
         {
-            text.push(pick(voice.check, stream).replace("{c}", &reverse));
+            text.push(stream.pick(voice.check).replace("{c}", &reverse));
         }
         parts.push(text.join(" "));
         steps.push(Parts {
@@ -274,7 +266,7 @@ pub(super) fn write(
         });
     }
     let answer = believed[graph.asked].to_string();
-    parts.push(pick(voice.closing, stream).replace("{v}", &answer));
+    parts.push(stream.pick(voice.closing).replace("{v}", &answer));
     let text = format!("<think>\n{}\n</think>\n\nThe answer is \\boxed{{{answer}}}.", parts.join("\n\n"));
     Written { text, steps, order: said.iter().map(|said| said.quantity).collect() }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::graph::{Graph, Rule};
 use crate::seed::Stream;
+use crate::text::words::capitalized;
 
 /// Which names, things and sentences are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -371,30 +372,14 @@ pub struct Words {
     things: &'static str,
 }
 
-fn pick<T: Copy>(from: &[T], stream: &mut Stream) -> T {
-    from[stream.below(from.len() as u64) as usize]
-}
-
-/// Puts things in a random order.
-pub(super) fn shuffle<T>(items: &mut [T], stream: &mut Stream) {
-    for at in (1..items.len()).rev() {
-        items.swap(at, stream.below(at as u64 + 1) as usize);
-    }
-}
-
-fn upper(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
 impl Words {
     /// A name for each of `count` quantities, and what they are quantities of.
     pub(super) fn draw(split: Split, style: Style, count: usize, stream: &mut Stream) -> Self {
         let vocabulary = style.vocabulary();
         let mut owners = split.of(vocabulary.owners).to_vec();
-        shuffle(&mut owners, stream);
+        stream.shuffle(&mut owners);
         owners.truncate(count);
-        Words { split, style, owners, things: pick(split.of(vocabulary.things), stream) }
+        Words { split, style, owners, things: stream.pick(split.of(vocabulary.things)) }
     }
 
     /// The split that they are of.
@@ -435,13 +420,13 @@ impl Words {
         let shares = ["half", "a third", "a quarter", "a fifth"];
         let word = |words: [&'static str; 4]| words[(n.clamp(2, 5) - 2) as usize];
         let mut text =
-            sentence.replace("{O}", &upper(self.owners[number])).replace("{o}", self.owners[number]);
+            sentence.replace("{O}", &capitalized(self.owners[number])).replace("{o}", self.owners[number]);
         for (name, need) in ["{a}", "{b}", "{c}"].iter().zip(rule.needs()) {
             text = text.replace(name, self.owners[need]);
         }
         let text = text.replace("{t}", self.things).replace("{n}", &n.to_string());
         let text = text.replace("{few}", word(few)).replace("{share}", word(shares));
-        upper(&text)
+        capitalized(&text)
     }
 
     /// The sentence that states a quantity.
@@ -457,7 +442,7 @@ impl Words {
             Rule::Three(..) => own.three,
             Rule::Difference(..) => own.difference,
         };
-        self.filled(pick(from, stream), number, rule, value)
+        self.filled(stream.pick(from), number, rule, value)
     }
 
     /// The text of a problem.
@@ -467,9 +452,9 @@ impl Words {
             .map(|(number, quantity)| self.sentence(number, quantity.rule, quantity.value, stream))
             .collect();
         if shuffled {
-            shuffle(&mut sentences, stream);
+            stream.shuffle(&mut sentences);
         }
-        sentences.push(self.filled(pick(self.sentences().ask, stream), graph.asked, Rule::Given, 0));
+        sentences.push(self.filled(stream.pick(self.sentences().ask), graph.asked, Rule::Given, 0));
         sentences.join(" ")
     }
 }

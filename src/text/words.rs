@@ -2,6 +2,12 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+/// A text with a capital in front.
+pub fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// Calls `each` with every word of `text`, lower-cased and stripped of a plural or verb ending.
 /// Digits are no words ([`super::numbers`] reads them), nor are LaTeX commands.
 pub fn each_word(text: &str, buffer: &mut String, mut each: impl FnMut(&str)) {

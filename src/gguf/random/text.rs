@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::seed::{Seed, Stream};
+use crate::text::words::capitalized;
 
 /// Words of the sentences, the frequent ones first.
 const WORDS: &str = "the to is of we a and so that it in first then for need how many much what find number each \
@@ -84,12 +85,12 @@ impl Pieces {
                 0 => self.number(digits, stream),
                 1 => self.calculation(digits, stream),
                 2 => {
-                    let form = FORMS[stream.below(FORMS.len() as u64) as usize];
+                    let form = stream.pick(&FORMS);
                     cut(form).into_iter().for_each(|piece| self.add(piece, 1));
                     self.number(digits, stream);
                 }
                 3 => self.add(word, 1),
-                _ if place == 0 => self.add(&capital(word), 1),
+                _ if place == 0 => self.add(&capitalized(word), 1),
                 _ => self.add(&format!(" {word}"), 1),
             }
         }
@@ -131,14 +132,9 @@ fn cut(form: &str) -> Vec<&str> {
     pieces
 }
 
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
-}
-
 fn made_up_word(stream: &mut Stream) -> String {
     let mut word = String::new();
-    let pick = |list: &[&'static str], stream: &mut Stream| list[stream.below(list.len() as u64) as usize];
+    let pick = |list: &[&'static str], stream: &mut Stream| stream.pick(list);
     for _ in 0..2 + stream.below(2) {
         word += pick(&STARTS, stream);
         word += pick(&VOWELS, stream);

@@ -88,13 +88,11 @@ fn heads_in_other_order(shape: &Shape, gguf: &str) -> Option<usize> {
 /// A file is missing or damaged, or holds what is not known here; names the file.
 pub fn load(folder: &Path, shape: &Shape) -> Result<Adapter> {
     let config_path = folder.join(CONFIG);
-    let config =
+    let (config, bytes) =
         read_config(&config_path, shape).map_err(|error| error.at_if_missing(Place::file(&config_path)))?;
     let path = folder.join(MODEL);
     let adapter =
         read_model(&path, config, shape).map_err(|error| error.at_if_missing(Place::file(&path)))?;
-    let bytes = std::fs::read(&config_path)
-        .map_err(|error| Error::io("read the adapter's configuration", &config_path, error))?;
     check_ranks(&adapter, &bytes).map_err(|error| error.at_if_missing(Place::file(&config_path)))?;
     Ok(adapter)
 }
@@ -137,7 +135,8 @@ fn architecture_of(bytes: &[u8]) -> Option<&'static str> {
     CLASSES.iter().find(|(known, _)| *known == class).map(|(_, architecture)| *architecture)
 }
 
-fn read_config(path: &Path, shape: &Shape) -> Result<LoraConfig> {
+/// A configuration, and its bytes.
+fn read_config(path: &Path, shape: &Shape) -> Result<(LoraConfig, Vec<u8>)> {
     let failed = |error| Error::io("read the adapter's configuration", path, error);
     if std::fs::metadata(path).map_err(failed)?.len() > MOST_CONFIG {
         return Err(Error::data("an adapter's configuration is a small JSON file, and this one is large"));
@@ -149,7 +148,7 @@ fn read_config(path: &Path, shape: &Shape) -> Result<LoraConfig> {
             shape.architecture
         )));
     }
-    parse_config(&bytes)
+    Ok((parse_config(&bytes)?, bytes))
 }
 
 /// Reads `adapter_config.json`.

@@ -398,10 +398,7 @@ impl<'a> Run<'a> {
     /// The order of the examples in a pass.
     fn order(&self, epoch: u64) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.data.train.len() as u32).collect();
-        let mut stream = Seed(self.config.seed).stream("order", epoch);
-        for at in (1..order.len()).rev() {
-            order.swap(at, stream.below(at as u64 + 1) as usize);
-        }
+        Seed(self.config.seed).stream("order", epoch).shuffle(&mut order);
         order
     }
 
