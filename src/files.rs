@@ -7,6 +7,19 @@ use std::time::Duration;
 
 use crate::error::{Error, Place, Result};
 
+/// Whether two paths mean the same file, also where that is not there yet.
+pub fn same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let folder = || {
+            let folder =
+                path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Some(folder.canonicalize().ok()?.join(path.file_name()?))
+        };
+        path.canonicalize().ok().or_else(folder)
+    };
+    place(one).is_some_and(|one| place(other) == Some(one))
+}
+
 /// Writes a file and sees it through to the disk, under a temporary name first.
 ///
 /// # Errors

@@ -24,8 +24,8 @@
 //! assert!(scored[1].parts["structure"].value < Some(0.5));
 //! # Ok::<(), rlkd::Error>(())
 //! ```
-#![cfg_attr(not(feature = "train"), forbid(unsafe_code))]
-// Three files have some, for products of matrices.
+#![cfg_attr(not(any(feature = "train", feature = "llama")), forbid(unsafe_code))]
+// Four files have some, for products of matrices and for llama.cpp.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -60,6 +60,8 @@ pub mod run;
 pub mod validate;
 #[cfg(feature = "llama")]
 pub mod annotate;
+#[cfg(all(feature = "llama", feature = "train"))]
+pub mod distill;
 #[cfg(feature = "report")]
 pub mod report;
 

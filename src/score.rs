@@ -263,18 +263,31 @@ impl Scorer {
     /// # Errors
     /// Settings that do not go together: an unknown name, a weight that is not finite, a model that cannot be read.
     pub fn new(settings: &Settings) -> Result<Self> {
+        Self::with(settings, settings.decomposer()?)
+    }
+
+    /// A scorer with a decomposer of one's own.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with(settings: &Settings, decomposer: Box<dyn Decomposer>) -> Result<Self> {
         settings.options.check()?;
         let mix = Mix::new(&settings.mix)?;
         Ok(Scorer {
             aligns: mix.has("structure"),
             mix,
             detail: settings.detail,
-            decomposer: settings.decomposer()?,
+            decomposer,
             judge: settings.judge()?,
             mode: settings.structure,
             options: settings.options,
             pool: Vec::new(),
         })
+    }
+
+    /// The names and weights of its rewards, in order of names.
+    pub fn weights(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
+        self.mix.weights()
     }
 
     /// Scores every student of a sample, in order.

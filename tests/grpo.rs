@@ -91,6 +91,7 @@ fn batch(case: &Value) -> Batch {
         old: (!on_policy).then(|| flat(&case["old"])),
         reference: Some(flat(&case["reference"])),
         correction: (case["corrected"] == true).then(|| flat(&case["ratio"])),
+        sampler: None,
         num_items: case["num_items"].as_f64().expect("a number"),
         accumulation_steps: case["accumulation_steps"].as_u64().unwrap_or(1) as usize,
         max_completion_length: case["max_completion_length"].as_u64().expect("a number") as usize,
@@ -167,7 +168,7 @@ fn two_tokens_by_hand() {
         Sequence { advantage: -0.5, tokens: 2..3 },
         Sequence { advantage: 2.0, tokens: 3..3 },
     ];
-    let batch = Batch { sequences, num_items: 3.0, max_completion_length: 4, ..Batch::default() };
+    let batch = Batch { sequences, num_items: 3.0, max_completion_length: 4, accumulation_steps: 1, ..Batch::default() };
     let slopes = |loss_type: LossType, epsilon_high: Option<f64>| -> Vec<f32> {
         let config = GrpoConfig { loss_type, epsilon_high, ..GrpoConfig::default() };
         let objective = Objective::new(&config, &batch, &[]).expect("an objective");
@@ -182,6 +183,41 @@ fn two_tokens_by_hand() {
     assert_eq!(slopes(LossType::Bnpo, None), slopes(LossType::Dapo, None));
     assert_eq!(slopes(LossType::Cispo, Some(5.0)), slopes(LossType::Dapo, None));
     assert_eq!(slopes(LossType::DrGrpo, None), [-1.0, -1.0, 0.5].map(|x: f64| (x / 12.0) as f32));
+}
+
+/// A correction that is taken from the model as it is, and one that was made before, are the same where that is the old model.
+#[test]
+fn a_sampler_is_corrected_on_the_way() {
+    let (now, sampler): ([f64; 3], [f64; 3]) = ([-1.0, -0.2, -3.0], [-1.5, -0.1, -9.0]);
+    let sequences = vec![
+        Sequence { advantage: 1.0, tokens: 0..2 },
+        Sequence { advantage: -0.5, tokens: 2..3 },
+    ];
+    let before = Batch { sequences, num_items: 3.0, max_completion_length: 4, accumulation_steps: 1, ..Batch::default() };
+    let corrected = |most: f64| now.iter().zip(sampler).map(|(one, other)| (one - other).exp().min(most)).collect();
+    for most in [1.0, 1.3, 3.0] {
+        let lazily = Batch { sampler: Some((sampler.to_vec(), most)), ..before.clone() };
+        let made = Batch { correction: Some(corrected(most)), ..before.clone() };
+        let config = GrpoConfig::default();
+        let one = Objective::new(&config, &lazily, &[]).expect("an objective");
+        let other = Objective::new(&config, &made, &[]).expect("an objective");
+        for (at, now) in now.iter().enumerate() {
+            assert_eq!(one.slope(at, *now), other.slope(at, *now));
+        }
+        let entropies = [0.0; 3];
+        assert_eq!(one.metrics(&now, &entropies), other.metrics(&now, &entropies));
+        let config = GrpoConfig { importance_sampling_level: Level::Sequence, ..config };
+        let error = Objective::new(&config, &lazily, &now).expect_err("refused").to_string();
+        assert!(error.contains("made before"), "{error}");
+    }
+    for wrong in [
+        Batch { num_items: 0.0, ..before.clone() },
+        Batch { num_items: f64::NAN, ..before.clone() },
+        Batch { accumulation_steps: 0, ..before.clone() },
+    ] {
+        let error = Objective::new(&GrpoConfig::default(), &wrong, &[]).expect_err("refused").to_string();
+        assert!(error.contains("from 1 on"), "{error}");
+    }
 }
 
 #[test]

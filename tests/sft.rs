@@ -443,6 +443,32 @@ fn a_gsrm_learns_to_write_steps() {
     room.run("sft run.toml").failed(&["init = \"random\" needs full = true"]);
 }
 
+/// What all prompts begin with goes through the model once, and nothing but rounding shows it.
+#[test]
+fn what_prompts_share_is_computed_once() {
+    // Samples 0, 7, 14, … have two teachers, so a prompt comes twice.
+    let room = room("max_steps = 3\nlogging_steps = 1");
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    let told = "You are asked about numbers of things. Think it over between the marks, one step after the other, and say at the end what you found.";
+    let text = format!("system = \"{told}\"\n{}", text.replace("lora_dropout = 0.1\n", ""));
+    // Parts of one example each share nothing.
+    room.write("apart.toml", format!("micro_batch_tokens = 1\n{}", text.replace("\"out\"", "\"apart\"")));
+    room.write("run.toml", text);
+    let together = room.run("sft run.toml").ended(0);
+    assert!(together.err.contains("tokens that all prompts begin with are computed once"), "{}", together.err);
+    room.run("sft apart.toml").ended(0);
+    let values = |out: &str| -> Vec<(String, f64)> {
+        let entries = metrics::read(&room.path(out)).expect("metrics");
+        let all = entries.into_iter().flat_map(|entry| entry.values);
+        all.filter(|(name, _)| ["loss", "eval_loss", "num_tokens", "grad_norm"].contains(&name.as_str())).collect()
+    };
+    let (one, other) = (values("out"), values("apart"));
+    assert!(one.len() == 3 * 3 + 1 && one.len() == other.len(), "{one:?}");
+    for ((name, one), (same, other)) in one.iter().zip(&other) {
+        assert!(name == same && (one - other).abs() < 1e-4 * one.abs(), "{name}: {one} {other}");
+    }
+}
+
 #[test]
 fn a_run_does_not_change_its_mind_in_silence() {
     let room = room("max_steps = 4\nlogging_steps = 3\nsave_steps = 2\n");

@@ -273,8 +273,10 @@ fn a_shared_beginning_is_computed_once() {
     // What goes on from nothing is refused.
     let (_, path, trained) = models(folder.path()).remove(0);
     let mut model = model(&path, &trained, DType::F32);
-    for parents in [vec![Some(0), None], vec![None, Some(1)], vec![None], vec![None, Some(7)]] {
-        let texts = Texts { tokens: vec![1; 4], starts: vec![0, 2, 4], parents };
+    for parents in
+        [vec![Some(0), None, None], vec![None, Some(1), None], vec![None], vec![None, Some(0), Some(1)]]
+    {
+        let texts = Texts { tokens: vec![1; 4], starts: vec![0, 2, 3, 4], parents };
         let error = model.log_probabilities(&texts, &[], 1.0).expect_err("refused").to_string();
         assert!(error.contains("go on from none"), "{error}");
     }

@@ -11,7 +11,7 @@ use rlkd::models::source::Shelf;
 use rlkd::train::adapter::merge::{self, Export, TYPES};
 use rlkd::train::adapter::{Adapter, Format};
 use rlkd::train::model::shape::Shape;
-use rlkd::{Error, Result};
+use rlkd::{Error, Result, files};
 use serde_json::json;
 
 use super::args::{AdapterCommand, AdapterInfoArgs, ConvertArgs, ExportArgs, MergeArgs};
@@ -96,7 +96,7 @@ fn info(args: &AdapterInfoArgs) -> Done {
 
 fn convert(args: &ConvertArgs) -> Done {
     let (.., shape) = model(&args.model)?;
-    if args.output.exists() && args.output.canonicalize().ok() == args.adapter.canonicalize().ok() {
+    if files::same(&args.output, &args.adapter) {
         return Err(Error::config("the output is the adapter itself: name another file or folder"));
     }
     let adapter = Adapter::load(&args.adapter, &shape)?;

@@ -1,21 +1,66 @@
 //! `rlkd annotate`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rlkd::annotate::{Endpoint, Options, Which, run};
+use rlkd::dataset::{self, Body, Source};
 use rlkd::grammar::Limits;
 use rlkd::run::refuse_overwriting;
+use rlkd::{Error, files};
 
 use super::args::AnnotateArgs;
 use super::{ALL_SCORED, Done, SOME_SKIPPED, show, usage};
 
+/// Takes the steps of solutions that mark their calculations.
+fn marked(args: &AnnotateArgs) -> Done {
+    #[derive(serde::Deserialize)]
+    struct Solved {
+        question: String,
+        answer: String,
+    }
+    let mut source = Source::open(&args.input)?;
+    let (mut labelled, mut failed) = (0_u64, 0_u64);
+    files::write_with(&args.output, |writer| {
+        while let Some(record) = source.next_record()? {
+            let solved = match &record.body {
+                Body::Line(bytes) => serde_json::from_slice::<Solved>(bytes).map_err(|error| error.to_string()),
+                Body::Fault(message) => Err(message.clone()),
+            };
+            let id = format!("{}:{}", record.label, record.place.line);
+            let found = solved.and_then(|solved| {
+                let found = dataset::marked(&id, &solved.question, &solved.answer);
+                found.ok_or_else(|| "no calculation is marked as <<1+2=3>>".into())
+            });
+            match found {
+                Ok(found) => {
+                    let line = serde_json::to_string(&found).map_err(|error| Error::engine(error.to_string()))?;
+                    writeln!(writer, "{line}").map_err(|error| Error::io("write", &args.output, error))?;
+                    labelled += 1;
+                }
+                Err(why) => {
+                    failed += 1;
+                    if failed <= 3 && !args.quiet {
+                        show::say(&format!("{}\n", Error::data(why).at(record.place.clone())));
+                    }
+                }
+            }
+        }
+        Ok(())
+    })?;
+    if !args.quiet {
+        show::say(&format!("{labelled} solutions labelled, {failed} without a marked calculation\n"));
+    }
+    Ok(if failed == 0 { ALL_SCORED } else { SOME_SKIPPED })
+}
+
 /// Labels traces.
 pub fn annotate(args: &AnnotateArgs) -> Done {
     refuse_overwriting(&args.output, &args.input)?;
+    let (Some(endpoint), Some(model)) = (&args.endpoint, &args.model) else { return marked(args) };
     let key = std::env::var(&args.key_env).ok();
-    let endpoint = Endpoint::new(&args.endpoint, &args.model, key, Duration::from_secs(args.timeout))?
+    let endpoint = Endpoint::new(endpoint, model, key, Duration::from_secs(args.timeout))?
         .sampling(args.temperature, args.max_tokens)
         .retries(args.retries, Duration::from_millis(args.wait_ms));
     let defaults = Limits::default();

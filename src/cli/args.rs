@@ -82,6 +82,7 @@ Examples:
   OPENAI_API_KEY=... rlkd annotate traces.jsonl --endpoint https://HOST/v1 --model NAME -o labelled.jsonl
   rlkd annotate traces.jsonl --endpoint http://127.0.0.1:8080/v1 --model local --parallel 2 -o labelled.jsonl
   rlkd annotate traces.jsonl ... --budget-tokens 2000000
+  rlkd annotate gsm8k_train.jsonl --marked -o labelled.jsonl        # asks nobody
 
 An interrupted run is taken up by the same command. Answers that do not keep to the form are asked for again, and never
 kept. The key comes from a variable and is never shown.")]
@@ -106,6 +107,29 @@ A run file:
 
 An interrupted run is taken up by the same command. Every key: docs/training.md")]
     Sft(SftArgs),
+    /// Train a student on the rewards of what it writes: roll out, score, update (GRPO)
+    #[cfg(all(feature = "train", feature = "llama"))]
+    #[command(after_help = "\
+Examples:
+  rlkd train recipes/rlkd-tiny.toml
+  rlkd train run.toml --seed 1 --output-dir runs/second
+  rlkd explain runs/rlkd/completions.jsonl            # what it wrote, and why it got what it got
+
+A run file:
+  model = \"student.gguf\"
+  output_dir = \"runs/rlkd\"
+  train = [\"problems.jsonl\"]      # {problem, teacher: [...], answer}
+  validation = [\"held-out.jsonl\"]
+  num_generations = 8
+  max_completion_length = 256
+  [reward.weights]
+  accuracy = 1.0
+  structure = 1.0
+  [optim]
+  learning_rate = 1e-4
+
+An interrupted run is taken up by the same command. Every key: docs/training.md")]
+    Train(TrainArgs),
     /// Make word problems whose structure is known
     #[command(after_help = "\
 Examples:
@@ -523,6 +547,30 @@ pub struct SftArgs {
     pub quiet: bool,
 }
 
+/// `rlkd train`.
+#[cfg(all(feature = "train", feature = "llama"))]
+#[derive(Args)]
+pub struct TrainArgs {
+    /// The run file (TOML)
+    #[arg(value_name = "RUN.toml", value_hint = ValueHint::FilePath)]
+    pub run: PathBuf,
+    /// Where checkpoints, metrics and the adapter go, instead of output_dir
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub output_dir: Option<PathBuf>,
+    /// The seed of every random draw, instead of the run file's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Optimiser steps of the whole run, instead of the run file's
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<u64>,
+    /// Threads; 0 is one for each core
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// No progress bar and no messages
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
 /// `rlkd synth`.
 #[derive(Debug, clap::Args)]
 pub struct SynthArgs {
@@ -556,12 +604,18 @@ pub struct SynthArgs {
     /// Numbers that are stated
     #[arg(long, value_name = "N..M", default_value = "2..50")]
     pub numbers: String,
+    /// Share of the problems whose names and things are made up: what models learn to copy by
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub invented: f64,
     /// Keep sentences in the order of what follows from what
     #[arg(long)]
     pub in_order: bool,
     /// Teacher traces of a problem, each in an order of its own draw
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub teachers: usize,
+    /// Share of the teacher traces that are written as a student would: what a base model learns from
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub spoilt: f64,
     /// Student traces of a problem, each spoilt in another way (up to 6)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub students: usize,
@@ -684,12 +738,15 @@ pub struct AnnotateArgs {
     /// Where labelled traces go: .jsonl, .gz or .zst
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
+    /// Ask nobody: take the steps of solutions that mark their calculations, as GSM8K's {question, answer}
+    #[arg(long, conflicts_with_all = ["endpoint", "model"])]
+    pub marked: bool,
     /// What stands before /chat/completions
-    #[arg(long, value_name = "URL")]
-    pub endpoint: String,
+    #[arg(long, value_name = "URL", required_unless_present = "marked")]
+    pub endpoint: Option<String>,
     /// The model's name at the endpoint
-    #[arg(long, value_name = "NAME")]
-    pub model: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "marked")]
+    pub model: Option<String>,
     /// The variable that holds the key
     #[arg(long, value_name = "VARIABLE", default_value = "OPENAI_API_KEY")]
     pub key_env: String,

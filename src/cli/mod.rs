@@ -16,6 +16,8 @@ mod score;
 mod sft;
 mod show;
 mod synth;
+#[cfg(all(feature = "train", feature = "llama"))]
+mod train;
 mod validate;
 
 use std::process::ExitCode;
@@ -53,6 +55,8 @@ pub fn main() -> ExitCode {
         Command::Annotate(args) => annotate::annotate(&args),
         #[cfg(all(feature = "train", feature = "llama"))]
         Command::Sft(args) => sft::sft(&args),
+        #[cfg(all(feature = "train", feature = "llama"))]
+        Command::Train(args) => train::train(&args),
         #[cfg(feature = "train")]
         Command::Adapter(command) => adapter::adapter(&command),
         #[cfg(feature = "train")]

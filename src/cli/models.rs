@@ -105,6 +105,8 @@ fn rows(facts: &Facts) -> Vec<(&'static str, Value)> {
         ("vocabulary", json!(facts.vocabulary)),
         ("tokenizer", json!(facts.tokenizer_model)),
         ("tokenizer_pre", json!(facts.tokenizer_pre)),
+        ("gsrm_grammar", json!(facts.gsrm_grammar)),
+        ("gsrm_prompt", json!(facts.gsrm_prompt)),
         ("chat_template_bytes", json!(facts.chat_template.as_ref().map(String::len))),
     ]
 }

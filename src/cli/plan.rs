@@ -56,16 +56,8 @@ pub fn plan(args: &PlanArgs) -> Done {
 /// The facts of a run's model, if the run's adapters go with it.
 #[cfg(feature = "train")]
 fn fitting(config: &rlkd::train::sft::SftConfig) -> Result<rlkd::gguf::Facts> {
-    use rlkd::error::Place;
-    use rlkd::train::adapter::Adapter;
-
     let (_, facts, shape) = super::adapter::model(&config.model)?;
-    for path in &config.frozen_adapters {
-        Adapter::load(path, &shape)?.may_lie_beneath().map_err(|error| error.at(Place::file(path)))?;
-    }
-    if let Some(path) = &config.adapter {
-        Adapter::load(path, &shape)?;
-    }
+    rlkd::train::setup::Adapters::load(&config.frozen_adapters, config.adapter.as_ref(), &config.lora, &shape)?;
     Ok(facts)
 }
 

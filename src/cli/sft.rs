@@ -36,15 +36,7 @@ pub fn sft(args: &SftArgs) -> Done {
     let tokenizer = Model::load_tokenizer(&model, &Settings::default())?;
     let mut watch = Watch::new(args.quiet, &config);
     let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    // The first Ctrl-C (or SIGTERM) ends the run behind its step, the second at once. A handler that cannot be set is no
-    // reason not to train.
-    let _ = ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        show::say("stopping behind this step; once more ends at once\n");
-    });
+    stop_with(&stop);
     let outcome = run(&config, &model, &*tokenizer, &stop, &mut |event| watch.see(&event));
     watch.clear();
     // The curves are wanted most where it went wrong; then the error is what is said.
@@ -82,8 +74,20 @@ pub fn sft(args: &SftArgs) -> Done {
     Ok(if outcome.bad == 0 { ALL_SCORED } else { SOME_SKIPPED })
 }
 
+/// The first Ctrl-C (or SIGTERM) ends a run behind its step, the second at once. A handler that cannot be set is no reason not
+/// to train.
+pub fn stop_with(stop: &Arc<AtomicBool>) {
+    let asked = Arc::clone(stop);
+    let _ = ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        show::say("stopping behind this step; once more ends at once\n");
+    });
+}
+
 /// Writes `run.html` from the metrics.
-fn write_page(folder: &Path) -> Result<()> {
+pub fn write_page(folder: &Path) -> Result<()> {
     let name = folder.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy());
     let page = rlkd::report::curves::page(&name, &metrics::read(folder)?);
     files::write(&folder.join("run.html"), page.as_bytes())
@@ -161,6 +165,9 @@ impl<'a> Watch<'a> {
         self.say(&format!(
             "{train} examples to learn from, {validation} to evaluate on; {trained} numbers are trained ({share:.2}% of {all})\n"
         ));
+        if ready.shared > 0 {
+            self.say(&format!("the {} tokens that all prompts begin with are computed once for examples that go together\n", ready.shared));
+        }
         if ready.too_long > 0 {
             self.say(&format!(
                 "{} examples are longer than max_length = {} tokens and are left out\n",

@@ -20,7 +20,7 @@ pub fn synth(args: &SynthArgs) -> Done {
     if args.first.checked_add(args.count).is_none() {
         return Err(Error::config(format!("--first {}: too large", args.first)));
     }
-    let all = || args.first..args.first.saturating_add(args.count);
+    let all = || args.first..args.first + args.count;
     let problems = |writer: &mut dyn Write, path: &Path| -> Result<()> {
         for index in all() {
             line(writer, path, &Problem::new(&config, index)?.record(&config))?;
@@ -28,8 +28,7 @@ pub fn synth(args: &SynthArgs) -> Done {
         Ok(())
     };
     if let Some(path) = &args.labels {
-        let same = || path.canonicalize().is_ok_and(|own| args.output.canonicalize().ok() == Some(own));
-        if *path == args.output || same() || path.as_os_str() == "-" {
+        if files::same(path, &args.output) || path.as_os_str() == "-" {
             return Err(Error::config("--labels is a file of its own, and not the same file as --output")
                 .at(Place::file(path)));
         }
@@ -71,8 +70,10 @@ fn config(args: &SynthArgs) -> Result<SynthConfig> {
         depth: sizes("depth", &args.depth)?,
         distractors: sizes("distractors", &args.distractors)?,
         numbers: range("numbers", &args.numbers)?,
+        invented: args.invented,
         shuffled: !args.in_order,
         teachers: args.teachers,
+        spoilt: args.spoilt,
         students: args.students,
         seed: args.seed,
     })

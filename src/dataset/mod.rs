@@ -25,6 +25,7 @@ mod json;
 mod labelled;
 mod lines;
 mod map;
+mod marked;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod presets;
@@ -39,6 +40,7 @@ mod traces;
 pub use json::{Path, parse_json};
 pub use labelled::{Labelled, Parts};
 pub use lines::{Line, LineReader};
+pub use marked::marked;
 pub use map::{Column, Mapping};
 pub use presets::{Answer, PRESETS, Preset, Traces};
 pub use record::{parse, to_native};

@@ -48,6 +48,38 @@ pub struct Message {
     pub content: String,
 }
 
+/// How a model is asked for steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prompt {
+    /// What to do, a worked example, the problem and the trace.
+    #[default]
+    Full,
+    /// The trace alone: for small models that were trained for nothing else.
+    Trace,
+}
+
+impl Prompt {
+    /// Its name in run files and model files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Prompt::Full => "full",
+            Prompt::Trace => "trace",
+        }
+    }
+
+    /// The one of a name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(name: &str) -> Result<Self> {
+        let all = [Prompt::Full, Prompt::Trace];
+        all.into_iter()
+            .find(|prompt| prompt.name() == name)
+            .ok_or_else(|| Error::config(format!("unknown prompt {name:?}: full or trace")))
+    }
+}
+
 /// How much a model may write. Lengths are in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -288,6 +320,14 @@ impl Grammar {
         let mut messages = self.shared_messages(domain);
         messages.push(job(problem, path));
         messages
+    }
+
+    /// As [`Self::messages`], asked in another way.
+    pub fn ask(&self, prompt: Prompt, domain: Domain, problem: &str, path: &str) -> Vec<Message> {
+        match prompt {
+            Prompt::Full => self.messages(domain, problem, path),
+            Prompt::Trace => vec![Message { role: Role::User, content: path.trim().to_owned() }],
+        }
     }
 
     /// The leading messages that do not depend on the job.

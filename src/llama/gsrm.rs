@@ -12,15 +12,18 @@ use super::model::Model;
 use super::sample::Sampling;
 use crate::decompose::{Decomposer, Job, tagged};
 use crate::error::{Error, Result};
-use crate::grammar::{self, Constraint, Form, Grammar, Limits, Message};
+use crate::grammar::{self, Constraint, Form, Grammar, Limits, Message, Prompt};
 use crate::trace::{Domain, End, StepList};
 
 /// How a GSRM is run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Name of a grammar in [`grammar::GRAMMARS`]; empty: `steps`, and `reference` in reference mode.
+    /// Name of a grammar in [`grammar::GRAMMARS`]; empty: the one that the model was trained with, if its file says so, else
+    /// `steps`; and `reference` in reference mode.
     pub grammar: String,
+    /// How the model is asked; none: as it was trained, if its file says so, else in full.
+    pub prompt: Option<Prompt>,
     /// Bounds of the form.
     pub limits: Limits,
     /// Most tokens that are written for one trace; 0: as many as the context holds.
@@ -34,6 +37,7 @@ pub struct Options {
 pub struct Gsrm {
     engine: Arc<Engine>,
     grammar: &'static Grammar,
+    prompt: Prompt,
     options: Options,
     /// The constraint, where it does not depend on the trace.
     constraint: Option<Arc<Constraint>>,
@@ -48,7 +52,17 @@ impl Gsrm {
     /// # Errors
     /// An unknown grammar; a grammar that writes no steps; limits out of range.
     pub fn new(engine: Arc<Engine>, options: &Options) -> Result<Self> {
-        let name = if options.grammar.is_empty() { "steps" } else { &options.grammar };
+        let facts = engine.model().facts();
+        let name = match &facts.gsrm_grammar {
+            _ if !options.grammar.is_empty() => &options.grammar,
+            Some(own) => own,
+            None => "steps",
+        };
+        let prompt = match (options.prompt, &facts.gsrm_prompt) {
+            (Some(prompt), _) => prompt,
+            (None, Some(own)) => Prompt::find(own)?,
+            (None, None) => Prompt::default(),
+        };
         let grammar = grammar::find(name)?;
         if grammar.form == Form::Verdict {
             return Err(Error::config(format!("the grammar {name:?} writes verdicts and no steps")));
@@ -59,8 +73,9 @@ impl Gsrm {
             same @ Constraint::Lark(_) => Some(Arc::new(same)),
         };
         Ok(Gsrm {
-            engine,
             grammar,
+            prompt,
+            engine,
             options: options.clone(),
             constraint,
             beginnings: BTreeMap::new(),
@@ -82,7 +97,7 @@ impl Gsrm {
         let engine = Arc::clone(&self.engine);
         let model = engine.model();
         let quoted = (model.quote(job.problem), model.quote(path));
-        let messages = self.grammar.messages(job.domain, &quoted.0, &quoted.1);
+        let messages = self.grammar.ask(self.prompt, job.domain, &quoted.0, &quoted.1);
         let prompt = model.tokenize_prompt(&render(model, &messages, Some(false))?);
         let constraint = match &self.constraint {
             Some(constraint) => Arc::clone(constraint),
@@ -109,7 +124,7 @@ impl Gsrm {
                 let prompt = |text: &str| -> Result<Vec<u32>> {
                     Ok(model.tokenize_prompt(&render(
                         model,
-                        &self.grammar.messages(domain, text, text),
+                        &self.grammar.ask(self.prompt, domain, text, text),
                         Some(false),
                     )?))
                 };
@@ -150,7 +165,11 @@ impl Decomposer for Gsrm {
         let settings = &model.resolved().settings;
         let form = self.grammar.fingerprint(&options.limits);
         let (context, most) = (settings.context, options.max_tokens);
-        format!("gsrm-1({},{},{form},{context},{most})", model.numerics(), self.grammar.name)
+        let asked = match self.prompt {
+            Prompt::Full => String::new(),
+            other => format!(",{}", other.name()),
+        };
+        format!("gsrm-1({},{},{form},{context},{most}{asked})", model.numerics(), self.grammar.name)
     }
 
     /// Traces of one domain share the beginning of their prompts, so jobs are worked on domain by domain.

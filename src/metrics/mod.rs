@@ -26,11 +26,59 @@ pub struct Entry {
     pub values: BTreeMap<String, f64>,
 }
 
+/// A file of lines that a run goes on writing where its checkpoint was.
+pub struct Lines {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Lines {
+    /// Goes on behind the first `bytes` bytes: what a killed run wrote after its last checkpoint is written once more.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn open(path: PathBuf, bytes: u64) -> Result<Self> {
+        let failed = |error| Error::io("write", &path, error);
+        let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        let mut file = open().map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        // Somebody may have shortened it; no number of the run depends on it.
+        let bytes = bytes.min(length);
+        file.set_len(bytes).map_err(failed)?;
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(failed)?;
+        Ok(Lines { path, file, bytes })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// The disk is full, or the like.
+    pub fn add(&mut self, line: &impl Serialize) -> Result<()> {
+        let mut line = serde_json::to_vec(line).map_err(|error| Error::engine(error.to_string()))?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(|error| Error::io("write", &self.path, error))?;
+        self.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    /// How many bytes there are: what [`Self::open`] is to be given.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Sees it through to the disk.
+    ///
+    /// # Errors
+    /// The disk is full, or the like.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|error| Error::io("write", &self.path, error))
+    }
+}
+
 /// Writes entries to both.
 pub struct Log {
-    path: PathBuf,
-    lines: File,
-    bytes: u64,
+    lines: Lines,
     events: tensorboard::Events,
 }
 
@@ -41,21 +89,8 @@ impl Log {
     /// # Errors
     /// The files cannot be written.
     pub fn open(folder: &Path, bytes: u64, step: u64) -> Result<Self> {
-        let path = folder.join(FILE);
-        let failed = |error| Error::io("write the metrics", &path, error);
-        let mut lines = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(failed)?;
-        let length = lines.metadata().map_err(failed)?.len();
-        // Somebody may have shortened it; no number of the run depends on it.
-        let bytes = bytes.min(length);
-        lines.set_len(bytes).map_err(failed)?;
-        std::io::Seek::seek(&mut lines, std::io::SeekFrom::End(0)).map_err(failed)?;
-        Ok(Log { lines, bytes, events: tensorboard::Events::create(folder, step)?, path })
+        let lines = Lines::open(folder.join(FILE), bytes)?;
+        Ok(Log { lines, events: tensorboard::Events::create(folder, step)? })
     }
 
     /// Adds an entry.
@@ -63,16 +98,13 @@ impl Log {
     /// # Errors
     /// The disk is full, or the like.
     pub fn add(&mut self, entry: &Entry) -> Result<()> {
-        let mut line = serde_json::to_vec(entry).map_err(|error| Error::engine(error.to_string()))?;
-        line.push(b'\n');
-        self.lines.write_all(&line).map_err(|error| Error::io("write the metrics", &self.path, error))?;
-        self.bytes += line.len() as u64;
+        self.lines.add(entry)?;
         self.events.add(entry)
     }
 
     /// How many bytes of the lines there are: what [`Self::open`] is to be given.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.lines.bytes()
     }
 
     /// Sees it through to the disk.
@@ -80,7 +112,7 @@ impl Log {
     /// # Errors
     /// The disk is full, or the like.
     pub fn sync(&self) -> Result<()> {
-        self.lines.sync_data().map_err(|error| Error::io("write the metrics", &self.path, error))
+        self.lines.sync()
     }
 }
 

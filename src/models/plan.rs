@@ -401,6 +401,8 @@ mod tests {
             chat_template: None,
             tokenizer_model: None,
             tokenizer_pre: None,
+            gsrm_grammar: None,
+            gsrm_prompt: None,
         }
     }
 

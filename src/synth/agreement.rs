@@ -51,10 +51,12 @@ pub fn agreement(known: &Known, text: &str) -> Agreement {
                 let count = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b',').count();
                 let (digits, behind) = rest.split_at(count);
                 // "3 * 14 = 42" and "42.5" are no 3 and no 42.
-                let behind = behind.strip_prefix('.').map_or(behind.trim_start(), |rest| {
-                    if rest.starts_with(|next: char| next.is_ascii_digit()) { "=" } else { "" }
-                });
-                let goes_on = behind.starts_with(['+', '-', '*', '/', '=', '%']);
+                let number = |rest: &str| rest.starts_with(|next: char| next.is_ascii_digit());
+                let goes_on = behind.strip_prefix('.').is_some_and(number)
+                    || behind
+                        .trim_start()
+                        .strip_prefix(['+', '-', '*', '/', '%'])
+                        .is_some_and(|rest| number(rest.trim_start()));
                 (count > 0 && !goes_on).then(|| digits.trim_end_matches(',').replace(',', ""))
             });
             found.extend(value.map(|value| (at, number, value)));

@@ -46,10 +46,16 @@ pub struct SynthConfig {
     pub distractors: [usize; 2],
     /// Numbers that are stated.
     pub numbers: [u64; 2],
+    /// Share of the problems whose names and things are made up for them: so that a model learns to copy words, and not to know
+    /// them. From 0 to 1.
+    pub invented: f64,
     /// Whether sentences stand in any order, and not in that of the graph.
     pub shuffled: bool,
     /// Teacher traces of a problem, each in an order of its own draw.
     pub teachers: usize,
+    /// Share of the teacher traces that are written as a student would, of a kind that is drawn: what a base model learns from, which
+    /// knows good traces and bad ones. From 0 to 1.
+    pub spoilt: f64,
     /// Student traces of a problem, of different kinds.
     pub students: usize,
     /// The seed.
@@ -65,8 +71,10 @@ impl Default for SynthConfig {
             depth: [2, 4],
             distractors: [0, 2],
             numbers: [2, 50],
+            invented: 0.0,
             shuffled: true,
             teachers: 1,
+            spoilt: 0.0,
             students: 0,
             seed: 0,
         }
@@ -103,6 +111,11 @@ impl SynthConfig {
                 "depth begins with {} and steps with {}: a chain is no longer than there are steps",
                 self.depth[0], self.steps[0]
             )));
+        }
+        for (name, share) in [("invented", self.invented), ("spoilt", self.spoilt)] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(Error::config(format!("{name} = {share}: from 0 to 1")));
+            }
         }
         if self.teachers == 0 || self.teachers > 16 || self.students > student::Kind::ALL.len() {
             return Err(Error::config(format!(
@@ -193,7 +206,12 @@ impl Problem {
         let mut stream = seed.stream(&label("words"), index);
         let styles = if config.styles.is_empty() { Style::ALL.to_vec() } else { config.styles.clone() };
         let style = styles[(index % styles.len() as u64) as usize];
-        let words = words::Words::draw(config.split, style, graph.quantities.len(), &mut stream);
+        let mut words = words::Words::draw(config.split, style, graph.quantities.len(), &mut stream);
+        // With a stream of its own, so that everything else is the same.
+        let mut own = seed.stream(&label("invented"), index);
+        if config.invented > 0.0 && own.next_f64() < config.invented {
+            words = words.invent(&mut own);
+        }
         let text = words.problem(&graph, config.shuffled, &mut stream);
         Ok(Problem { graph, words, text, seed, index })
     }
@@ -235,7 +253,14 @@ impl Problem {
 
     /// As a record.
     pub fn record(&self, config: &SynthConfig) -> Record {
-        let teacher = (0..config.teachers).map(|number| self.teacher(number).text).collect();
+        let trace = |number: usize| {
+            let mut stream = self.stream("spoilt", number);
+            if config.spoilt > 0.0 && stream.next_f64() < config.spoilt {
+                return student::write(self, stream.pick(&student::Kind::ALL)).text;
+            }
+            self.teacher(number).text
+        };
+        let teacher = (0..config.teachers).map(trace).collect();
         let written: Vec<student::Written> = student::Kind::ALL
             .into_iter()
             .take(config.students)

@@ -368,8 +368,19 @@ static BOXES: Vocabulary = Vocabulary {
 pub struct Words {
     split: Split,
     style: Style,
-    owners: Vec<&'static str>,
-    things: &'static str,
+    owners: Vec<String>,
+    things: String,
+}
+
+/// Parts of invented words.
+const ONSETS: [&str; 20] =
+    ["b", "br", "d", "dr", "f", "g", "gl", "h", "k", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "z"];
+const VOWELS: [&str; 7] = ["a", "e", "i", "o", "u", "ai", "ou"];
+const CODAS: [&str; 8] = ["", "", "l", "m", "n", "r", "k", "nd"];
+
+/// A word that nobody has seen, of so many syllables.
+fn invented(syllables: u64, stream: &mut Stream) -> String {
+    (0..syllables).map(|_| [stream.pick(&ONSETS), stream.pick(&VOWELS), stream.pick(&CODAS)].concat()).collect()
 }
 
 impl Words {
@@ -379,7 +390,27 @@ impl Words {
         let mut owners = split.of(vocabulary.owners).to_vec();
         stream.shuffle(&mut owners);
         owners.truncate(count);
-        Words { split, style, owners, things: stream.pick(split.of(vocabulary.things)) }
+        let owners = owners.into_iter().map(str::to_owned).collect();
+        Words { split, style, owners, things: stream.pick(split.of(vocabulary.things)).into() }
+    }
+
+    /// The same with words that were made up for the problem.
+    pub(super) fn invent(mut self, stream: &mut Stream) -> Self {
+        let mut new: Vec<String> = Vec::new();
+        while new.len() <= self.owners.len() {
+            let word = invented(1 + stream.below(3), stream);
+            // "Bra's" would stand in "Dabra's".
+            if word.len() > 2 && !new.iter().any(|known| known.contains(&word) || word.contains(known)) {
+                new.push(word);
+            }
+        }
+        self.things = format!("{}s", new.pop().unwrap_or_default());
+        let name = |word: String| match self.style {
+            Style::People | Style::Towns => capitalized(&word),
+            Style::Boxes => format!("the {word} box"),
+        };
+        self.owners = new.into_iter().map(name).collect();
+        self
     }
 
     /// The split that they are of.
@@ -388,13 +419,13 @@ impl Words {
     }
 
     /// Who has a quantity.
-    pub fn owner(&self, number: usize) -> &'static str {
-        self.owners[number]
+    pub fn owner(&self, number: usize) -> &str {
+        &self.owners[number]
     }
 
     /// What the quantities are quantities of.
-    pub fn things(&self) -> &'static str {
-        self.things
+    pub fn things(&self) -> &str {
+        &self.things
     }
 
     /// What a quantity is called: `Lena's stamps`.
@@ -420,11 +451,11 @@ impl Words {
         let shares = ["half", "a third", "a quarter", "a fifth"];
         let word = |words: [&'static str; 4]| words[(n.clamp(2, 5) - 2) as usize];
         let mut text =
-            sentence.replace("{O}", &capitalized(self.owners[number])).replace("{o}", self.owners[number]);
+            sentence.replace("{O}", &capitalized(&self.owners[number])).replace("{o}", &self.owners[number]);
         for (name, need) in ["{a}", "{b}", "{c}"].iter().zip(rule.needs()) {
-            text = text.replace(name, self.owners[need]);
+            text = text.replace(name, &self.owners[need]);
         }
-        let text = text.replace("{t}", self.things).replace("{n}", &n.to_string());
+        let text = text.replace("{t}", &self.things).replace("{n}", &n.to_string());
         let text = text.replace("{few}", word(few)).replace("{share}", word(shares));
         capitalized(&text)
     }
@@ -508,8 +539,8 @@ mod tests {
         let words = Words {
             split: Split::Train,
             style: Style::Boxes,
-            owners: vec!["the red box", "the blue box", "the tall box"],
-            things: "nails",
+            owners: ["the red box", "the blue box", "the tall box"].map(str::to_owned).into(),
+            things: "nails".into(),
         };
         assert_eq!(words.filled("{O} holds {n} {t}.", 0, Rule::Given, 14), "The red box holds 14 nails.");
         let text = words.filled("{O} holds {share} as many {t} as {a}.", 1, Rule::Share(2, 4), 7);

@@ -4,6 +4,7 @@
 //! [`model`] read from a GGUF file, adapters ([`lora`]), and the optimiser ([`optim`]).
 
 pub mod adapter;
+pub mod checkpoint;
 pub mod cpu;
 pub mod grpo;
 pub mod lora;
@@ -11,6 +12,7 @@ pub mod memory;
 pub mod model;
 pub mod ops;
 pub mod optim;
+pub mod setup;
 pub mod sft;
 pub mod tape;
 

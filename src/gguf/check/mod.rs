@@ -23,6 +23,11 @@ use keys::Keys;
 /// Most bytes of a chat template, here and where it is compiled. The longest that circulate have some 30 KB.
 pub const MOST_TEMPLATE_BYTES: usize = 64 << 10;
 
+/// The key of the grammar that a GSRM was trained with: a name of [`crate::grammar::GRAMMARS`].
+pub const GSRM_GRAMMAR: &str = "rlkd.gsrm.grammar";
+/// The key of how it was asked: a name of [`crate::grammar::Prompt`].
+pub const GSRM_PROMPT: &str = "rlkd.gsrm.prompt";
+
 /// What a file says of its model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
@@ -63,6 +68,10 @@ pub struct Facts {
     pub tokenizer_model: Option<String>,
     /// `tokenizer.ggml.pre`: how a text is cut before merging.
     pub tokenizer_pre: Option<String>,
+    /// [`GSRM_GRAMMAR`]: the form in which the model was trained to write steps.
+    pub gsrm_grammar: Option<String>,
+    /// [`GSRM_PROMPT`]: how it was asked.
+    pub gsrm_prompt: Option<String>,
 }
 
 /// Bytes of the tensors, by where llama.cpp puts them.
@@ -136,6 +145,8 @@ pub fn check_head(file: &Gguf) -> Result<Facts> {
         chat_template: template.map(str::to_owned),
         tokenizer_model: keys.text("tokenizer.ggml.model")?.map(str::to_owned),
         tokenizer_pre: keys.text("tokenizer.ggml.pre")?.map(str::to_owned),
+        gsrm_grammar: keys.text(GSRM_GRAMMAR)?.map(str::to_owned),
+        gsrm_prompt: keys.text(GSRM_PROMPT)?.map(str::to_owned),
         architecture,
     })
 }

@@ -7,6 +7,7 @@
 //! Each sequence has a KV stream of its own (a unified cache reads every sequence's cells for each of them). The
 //! beginning that prompts share is computed once into a stream that is kept, and copied from there.
 
+mod adapter;
 mod masks;
 mod prefix;
 mod request;
@@ -14,6 +15,7 @@ mod schedule;
 mod sequence;
 mod stats;
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -26,10 +28,17 @@ use crate::llama::model::Model;
 use request::{Answer, Order, Work};
 use stats::Counters;
 
+/// What is sent to the engine's thread.
+enum Message {
+    Work(Vec<Order>),
+    /// From here on this adapter, or none.
+    Adapter(Option<PathBuf>, Sender<Result<()>>),
+}
+
 /// A model that works on requests on a thread of its own. Share it in an `Arc`; dropping the last one stops the thread.
 pub struct Engine {
     model: Arc<Model>,
-    orders: Mutex<Option<Sender<Vec<Order>>>>,
+    orders: Mutex<Option<Sender<Message>>>,
     counters: Arc<Counters>,
     thread: Option<JoinHandle<()>>,
 }
@@ -125,9 +134,25 @@ impl Engine {
             tickets.push(Ticket { answer, unwanted: unwanted.clone() });
             orders.push(Order { request, work, unwanted, reply });
         }
+        self.tell(Message::Work(orders))?;
+        Ok(tickets)
+    }
+
+    fn tell(&self, message: Message) -> Result<()> {
         let inbox = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = inbox.as_ref().is_some_and(|inbox| inbox.send(orders).is_ok());
-        if sent { Ok(tickets) } else { Err(Error::engine("the engine has stopped; RLKD_LOG=info says why")) }
+        let sent = inbox.as_ref().is_some_and(|inbox| inbox.send(message).is_ok());
+        if sent { Ok(()) } else { Err(Error::engine("the engine has stopped; RLKD_LOG=info says why")) }
+    }
+
+    /// Makes the requests that are submitted from now on use an adapter, a GGUF file that this program wrote, or none. Those
+    /// that were submitted before end first; what was kept of prompts is forgotten. Returns when it is so, and the file may go.
+    ///
+    /// # Errors
+    /// The file does not go with the model; then the one before stays.
+    pub fn set_adapter(&self, file: Option<&Path>) -> Result<()> {
+        let (reply, answer) = channel();
+        self.tell(Message::Adapter(file.map(Path::to_path_buf), reply))?;
+        answer.recv().map_err(|_| Error::engine("the engine has stopped; RLKD_LOG=info says why"))?
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError};
 use std::time::Instant;
@@ -11,6 +12,8 @@ use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
+use super::Message;
+use super::adapter::Loaded;
 use super::masks::{Masks, Task};
 use super::prefix::{Found, LEAST_SHARED, Prefixes, State};
 use super::request::{Answer, Generation, Order, Stop, Work};
@@ -47,7 +50,7 @@ impl Job {
 /// Makes the context, says so, and works until every handle of the engine is gone.
 pub fn run(
     model: &Arc<Model>,
-    inbox: &Receiver<Vec<Order>>,
+    inbox: &Receiver<Message>,
     ready: &Sender<Result<()>>,
     counters: &Counters,
 ) {
@@ -63,6 +66,8 @@ pub fn run(
         model,
         settings,
         context,
+        adapter: None,
+        waiting: VecDeque::new(),
         batch: LlamaBatch::new(settings.batch as usize, 1),
         masks: None,
         jobs: BTreeMap::new(),
@@ -126,6 +131,10 @@ struct Scheduler<'a> {
     model: &'a Arc<Model>,
     settings: &'a Settings,
     context: LlamaContext<'a>,
+    /// Behind the context, which uses it until it is dropped.
+    adapter: Option<Loaded>,
+    /// What waits for the jobs that came before a change of adapters.
+    waiting: VecDeque<Message>,
     batch: LlamaBatch<'static>,
     /// Started with the first grammar.
     masks: Option<Masks>,
@@ -142,21 +151,37 @@ struct Scheduler<'a> {
 }
 
 impl Scheduler<'_> {
-    fn work(&mut self, inbox: &Receiver<Vec<Order>>) {
+    fn work(&mut self, inbox: &Receiver<Message>) {
         loop {
-            if self.jobs.is_empty() {
+            if self.jobs.is_empty() && self.waiting.is_empty() {
                 match inbox.recv() {
-                    Ok(orders) => orders.into_iter().for_each(|order| self.take_in(order)),
+                    Ok(message) => self.waiting.push_back(message),
                     Err(RecvError) => return,
                 }
             }
             loop {
                 match inbox.try_recv() {
-                    Ok(orders) => orders.into_iter().for_each(|order| self.take_in(order)),
+                    Ok(message) => self.waiting.push_back(message),
                     Err(TryRecvError::Empty) => break,
                     // The engine was let go.
                     Err(TryRecvError::Disconnected) => return,
                 }
+            }
+            while let Some(message) = self.waiting.pop_front() {
+                match message {
+                    Message::Work(orders) => orders.into_iter().for_each(|order| self.take_in(order)),
+                    Message::Adapter(file, reply) if self.jobs.is_empty() => {
+                        // Whoever asked may not wait.
+                        let _ = reply.send(self.change(file.as_deref()));
+                    }
+                    later @ Message::Adapter(..) => {
+                        self.waiting.push_front(later);
+                        break;
+                    }
+                }
+            }
+            if self.jobs.is_empty() {
+                continue;
             }
             self.pass += 1;
             self.stop_what_is_over();
@@ -165,6 +190,21 @@ impl Scheduler<'_> {
                 self.give_up(&error);
             }
         }
+    }
+
+    /// Takes another adapter, or none.
+    fn change(&mut self, file: Option<&Path>) -> Result<()> {
+        let mut new = file.map(|file| Loaded::load(self.model, file)).transpose()?;
+        match (&mut new, &mut self.adapter) {
+            (Some(new), _) => new.set(&mut self.context)?,
+            (None, Some(old)) => old.unset(&mut self.context)?,
+            (None, None) => {}
+        }
+        self.adapter = new;
+        // What is kept was computed with the one before.
+        self.context.clear_kv_cache();
+        self.prefixes.clear();
+        Ok(())
     }
 
     /// Checks an order and queues its rollouts.

@@ -9,8 +9,9 @@ use candle_core::{Device, Tensor as CandleTensor};
 
 use super::{Adapter, Pair};
 use crate::error::{Error, Place, Result};
+use crate::files;
 use crate::gguf::dequantise::{dequantise, knows};
-use crate::gguf::{Gguf, Tensor, TensorType, Writer, quantise};
+use crate::gguf::{Gguf, Tensor, TensorType, Value, Writer, quantise};
 use crate::train::cpu::gemm::{Matrix, MatrixMut, Precision};
 use crate::train::model::Model;
 
@@ -55,7 +56,7 @@ pub struct Done {
 /// # Errors
 /// A tensor's type cannot be read or written, an adapter does not fit, or the disk is full.
 pub fn export(base: &Path, to: &Path, what: &Export<'_>, mut watch: impl FnMut(u64, u64)) -> Result<Done> {
-    if same_file(base, to) {
+    if files::same(base, to) {
         return Err(Error::config("the output is the model itself: name another file").at(Place::file(to)));
     }
     if what.adapters.iter().any(|(adapter, factor)| adapter.config.use_dora && *factor != 1.0) {
@@ -120,12 +121,14 @@ pub fn export(base: &Path, to: &Path, what: &Export<'_>, mut watch: impl FnMut(u
 }
 
 /// Writes a model whose weights were trained, each stored as it was in `base`, or as F16 where that has few bits, in which
-/// small changes would be lost; whole or not at all.
+/// small changes would be lost; whole or not at all. `facts` are keys and texts that its head says beside.
 ///
 /// # Errors
 /// As [`export`].
-pub fn write_model(base: &Path, to: &Path, model: &Model) -> Result<()> {
-    let head = Gguf::open(base)?;
+pub fn write_model(base: &Path, to: &Path, model: &Model, facts: &[(&str, &str)]) -> Result<()> {
+    let mut head = Gguf::open(base)?;
+    head.metadata.retain(|(key, _)| facts.iter().all(|(own, _)| own != key));
+    head.metadata.extend(facts.iter().map(|(key, text)| ((*key).to_owned(), Value::String((*text).into()))));
     let kind = |tensor: &Tensor| if tensor.kind.block() > 1 { TensorType::F16 } else { tensor.kind };
     let plan: Vec<_> =
         head.tensors.iter().map(|one| (one.name.clone(), one.shape.clone(), kind(one))).collect();
@@ -230,12 +233,5 @@ fn file_type(kind: TensorType) -> u32 {
         TensorType::Q6_K => 18,
         TensorType::BF16 => 32,
         _ => 1,
-    }
-}
-
-fn same_file(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
     }
 }

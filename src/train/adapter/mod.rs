@@ -152,6 +152,88 @@ impl Adapter {
         self.pairs.values().map(of).sum()
     }
 
+    /// Whether a run that trains `config` can go on from it.
+    ///
+    /// # Errors
+    /// It is for another model, or does not cover the same matrices with the same rank and scale; names one.
+    pub fn goes_on_as(&self, config: &LoraConfig, shape: &Shape) -> Result<()> {
+        self.check(shape)?;
+        if self.config.use_dora != config.use_dora {
+            return Err(Error::config(format!(
+                "use_dora is {}, and the adapter was trained with use_dora = {}",
+                config.use_dora, self.config.use_dora
+            )));
+        }
+        let covers = |layer, name: &str| {
+            MODULES.iter().any(|(module, gguf)| *gguf == name && config.covers(layer, module))
+        };
+        for layer in 0..shape.layers {
+            for (_, module) in MODULES.iter().filter(|(_, module)| covers(layer, module)) {
+                let name = format!("blk.{layer}.{module}.weight");
+                let Some(pair) = self.pairs.get(&name) else {
+                    return Err(Error::config(format!(
+                        "the adapter has no {name:?}, which target_modules covers"
+                    )));
+                };
+                // A scale that went through a file of llama.cpp comes back rounded.
+                if pair.rank != config.r || (pair.scale / config.scale() - 1.0).abs() > 1e-5 {
+                    return Err(Error::config(format!(
+                        "{name:?} has rank {} and scale {} in the adapter, and [lora] makes {} and {}: take r = {}, \
+                         lora_alpha = {} and use_rslora = {}",
+                        pair.rank,
+                        pair.scale,
+                        config.r,
+                        config.scale(),
+                        pair.rank,
+                        self.config.lora_alpha,
+                        self.config.use_rslora
+                    )));
+                }
+            }
+        }
+        let other = self
+            .pairs
+            .keys()
+            .find(|name| !place_of(name).is_some_and(|(layer, module)| covers(layer, module)));
+        match other {
+            Some(name) => {
+                Err(Error::config(format!("the adapter has {name:?}, which target_modules does not cover")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Several adapters of one model as one that does what all of them do together: their ranks lie beside each other.
+    ///
+    /// # Errors
+    /// There is none; one has lengths of rows (DoRA), which do not add up; a matrix has other sizes in another.
+    pub fn together(all: &[&Self]) -> Result<Self> {
+        let first = all.first().ok_or_else(|| Error::config("no adapter was given"))?;
+        let mut sum = Adapter { config: LoraConfig::default(), architecture: first.architecture.clone(), pairs: BTreeMap::new() };
+        for (name, pair) in all.iter().flat_map(|one| &one.pairs) {
+            if pair.lengths.is_some() {
+                return Err(Error::config("an adapter with use_dora cannot be put together with others: merge it first"));
+            }
+            let scaled = pair.b.iter().map(|x| x * pair.scale);
+            let Some(own) = sum.pairs.get_mut(name) else {
+                sum.pairs.insert(name.clone(), Pair { b: scaled.collect(), scale: 1.0, ..pair.clone() });
+                continue;
+            };
+            if (own.rows, own.columns) != (pair.rows, pair.columns) {
+                return Err(Error::config(format!("{name:?} has other sizes in another adapter")));
+            }
+            own.a.extend(&pair.a);
+            let scaled: Vec<f32> = scaled.collect();
+            let (before, more) = (own.b.chunks_exact(own.rank.max(1)), scaled.chunks_exact(pair.rank.max(1)));
+            own.b = before.zip(more).flat_map(|(before, more)| [before, more].concat()).collect();
+            own.rank += pair.rank;
+        }
+        let rank = sum.pairs.values().map(|pair| pair.rank).max().unwrap_or(1);
+        sum.config = LoraConfig { r: rank, lora_alpha: rank as f32, ..LoraConfig::default() };
+        sum.config.target_modules = sum.modules().into_iter().map(str::to_owned).collect();
+        Ok(sum)
+    }
+
     /// Whether it can stay as it is beneath another one.
     ///
     /// # Errors

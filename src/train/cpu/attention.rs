@@ -14,6 +14,8 @@ use super::gemm::{Matrix, MatrixMut, Precision};
 use super::{by_rows, dot};
 use crate::math::exp;
 
+/// Texts times heads of keys whose gradients are there at a time: enough for many threads.
+const WAVE: usize = 32;
 /// Rows of scores that are computed at a time.
 pub const BLOCK: usize = 128;
 
@@ -249,77 +251,78 @@ pub fn backward(
         }
     });
     let tasks = tasks(heads, texts);
-    let done: Vec<[Buffer; 3]> = tasks
-        .par_iter()
-        .map(|task| {
+    let work = |task: &Task| -> [Buffer; 3] {
+        let [q, k, v] = heads.places(task.head);
+        let queries = task.gather(x, width, q, group * size);
+        let keys = task.gather_seen(x, width, k, size);
+        let values = task.gather_seen(x, width, v, size);
+        let dout = task.gather(dout, heads.out(), q, group * size);
+        let log_sums = task.gather(log_sums, heads.queries, task.head * group, group);
+        let common = task.gather(&common, heads.queries, task.head * group, group);
+        let mut gradients =
+            [Buffer::any(queries.len()), Buffer::zeros(keys.len()), Buffer::zeros(values.len())];
+        let [dqueries, dkeys, dvalues] = &mut gradients;
+        let room = heads.step() * group * task.seen();
+        let (mut weights, mut scores) = (Buffer::any(room), Buffer::any(room));
+        for (first, rows, seen) in task.blocks(heads) {
+            let (weights, scores) = (&mut weights[..rows * seen], &mut scores[..rows * seen]);
+            let block = Matrix::new(&queries[first * size..], rows, size);
+            let dblock = Matrix::new(&dout[first * size..], rows, size);
+            let (all_keys, all_values) = (Matrix::new(&keys, seen, size), Matrix::new(&values, seen, size));
+            precision.product(MatrixMut::new(weights, rows, seen), block, all_keys.transposed(), scale);
+            precision.product(MatrixMut::new(scores, rows, seen), dblock, all_values.transposed(), 1.0);
+            for row in 0..rows {
+                let (at, visible) = (first + row, task.visible(first + row, heads));
+                let weights = &mut weights[row * seen..(row + 1) * seen];
+                let scores = &mut scores[row * seen..(row + 1) * seen];
+                weights[visible..].fill(0.0);
+                scores[visible..].fill(0.0);
+                let (log_sum, common) = (log_sums[at], common[at]);
+                for (weight, score) in weights[..visible].iter_mut().zip(&mut scores[..visible]) {
+                    // Rounding could put it just above.
+                    let below = *weight - log_sum;
+                    *weight = exp(if below > 0.0 { 0.0 } else { below });
+                    *score = *weight * (*score - common) * scale;
+                }
+            }
+            let (weights, scores) = (Matrix::new(weights, rows, seen), Matrix::new(scores, rows, seen));
+            precision.add_product(MatrixMut::new(dvalues, seen, size), weights.transposed(), dblock, 1.0);
+            precision.product(
+                MatrixMut::new(&mut dqueries[first * size..], rows, size),
+                scores,
+                all_keys,
+                1.0,
+            );
+            precision.add_product(MatrixMut::new(dkeys, seen, size), scores.transposed(), block, 1.0);
+        }
+        gradients
+    };
+    // In waves: with every text come the gradients of all rows that it shares.
+    for wave in tasks.chunks(WAVE) {
+        let done: Vec<[Buffer; 3]> = wave.par_iter().map(work).collect();
+        scatter(dx, width, wave, &done, |[dqueries, dkeys, dvalues], task| {
             let [q, k, v] = heads.places(task.head);
-            let queries = task.gather(x, width, q, group * size);
-            let keys = task.gather_seen(x, width, k, size);
-            let values = task.gather_seen(x, width, v, size);
-            let dout = task.gather(dout, heads.out(), q, group * size);
-            let log_sums = task.gather(log_sums, heads.queries, task.head * group, group);
-            let common = task.gather(&common, heads.queries, task.head * group, group);
-            let mut gradients =
-                [Buffer::any(queries.len()), Buffer::zeros(keys.len()), Buffer::zeros(values.len())];
-            let [dqueries, dkeys, dvalues] = &mut gradients;
-            let room = heads.step() * group * task.seen();
-            let (mut weights, mut scores) = (Buffer::any(room), Buffer::any(room));
-            for (first, rows, seen) in task.blocks(heads) {
-                let (weights, scores) = (&mut weights[..rows * seen], &mut scores[..rows * seen]);
-                let block = Matrix::new(&queries[first * size..], rows, size);
-                let dblock = Matrix::new(&dout[first * size..], rows, size);
-                let (all_keys, all_values) =
-                    (Matrix::new(&keys, seen, size), Matrix::new(&values, seen, size));
-                precision.product(MatrixMut::new(weights, rows, seen), block, all_keys.transposed(), scale);
-                precision.product(MatrixMut::new(scores, rows, seen), dblock, all_values.transposed(), 1.0);
-                for row in 0..rows {
-                    let (at, visible) = (first + row, task.visible(first + row, heads));
-                    let weights = &mut weights[row * seen..(row + 1) * seen];
-                    let scores = &mut scores[row * seen..(row + 1) * seen];
-                    weights[visible..].fill(0.0);
-                    scores[visible..].fill(0.0);
-                    let (log_sum, common) = (log_sums[at], common[at]);
-                    for (weight, score) in weights[..visible].iter_mut().zip(&mut scores[..visible]) {
-                        // Rounding could put it just above.
-                        let below = *weight - log_sum;
-                        *weight = exp(if below > 0.0 { 0.0 } else { below });
-                        *score = *weight * (*score - common) * scale;
+            let before = task.span.prefix.1 * size;
+            [(&**dqueries, group * size, q), (&dkeys[before..], size, k), (&dvalues[before..], size, v)]
+        });
+        if wave.iter().all(|task| task.span.prefix.1 == 0) {
+            continue;
+        }
+        // Rows that are shared lie in front of the texts that share them, so they are there; what is asked of them is added
+        // up in the order of the texts.
+        by_rows(dx, width, |first, rows| {
+            let last = first + rows.len() / width;
+            for (task, [_, dkeys, dvalues]) in wave.iter().zip(&done) {
+                let (from, count) = task.span.prefix;
+                let [_, k, v] = heads.places(task.head);
+                for at in from.max(first)..(from + count).min(last) {
+                    let row = &mut rows[(at - first) * width..][..width];
+                    for (place, more) in [(k, dkeys), (v, dvalues)] {
+                        let more = &more[(at - from) * size..][..size];
+                        row[place..place + size].iter_mut().zip(more).for_each(|(to, more)| *to += more);
                     }
                 }
-                let (weights, scores) = (Matrix::new(weights, rows, seen), Matrix::new(scores, rows, seen));
-                precision.add_product(MatrixMut::new(dvalues, seen, size), weights.transposed(), dblock, 1.0);
-                precision.product(
-                    MatrixMut::new(&mut dqueries[first * size..], rows, size),
-                    scores,
-                    all_keys,
-                    1.0,
-                );
-                precision.add_product(MatrixMut::new(dkeys, seen, size), scores.transposed(), block, 1.0);
             }
-            gradients
-        })
-        .collect();
-    scatter(dx, width, &tasks, &done, |[dqueries, dkeys, dvalues], task| {
-        let [q, k, v] = heads.places(task.head);
-        let before = task.span.prefix.1 * size;
-        [(&**dqueries, group * size, q), (&dkeys[before..], size, k), (&dvalues[before..], size, v)]
-    });
-    if tasks.iter().all(|task| task.span.prefix.1 == 0) {
-        return;
+        });
     }
-    // What texts ask of the rows that they share is added up in the order of the texts.
-    by_rows(dx, width, |first, rows| {
-        let last = first + rows.len() / width;
-        for (task, [_, dkeys, dvalues]) in tasks.iter().zip(&done) {
-            let (from, count) = task.span.prefix;
-            let [_, k, v] = heads.places(task.head);
-            for at in from.max(first)..(from + count).min(last) {
-                let row = &mut rows[(at - first) * width..][..width];
-                for (place, more) in [(k, dkeys), (v, dvalues)] {
-                    let more = &more[(at - from) * size..][..size];
-                    row[place..place + size].iter_mut().zip(more).for_each(|(to, more)| *to += more);
-                }
-            }
-        }
-    });
 }

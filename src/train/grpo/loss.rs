@@ -33,6 +33,9 @@ pub struct Batch {
     pub reference: Option<Vec<f64>>,
     /// What each token's cost is multiplied by, since the sampler was not that model.
     pub correction: Option<Vec<f64>>,
+    /// Log-probabilities under the sampler, and the most that a token's ratio to them may be: the correction where no other is
+    /// given and each token has its own, taken from the model as it is.
+    pub sampler: Option<(Vec<f64>, f64)>,
     /// What the sum over tokens is divided by with `dapo` and `cispo`: the tokens of all batches of a step (with several steps to
     /// a batch of rollouts, their mean, as in TRL).
     pub num_items: f64,
@@ -69,8 +72,9 @@ pub struct Objective<'a> {
     tokens: usize,
     /// The mean log-ratio of each completion, with [`Level::Sequence`] where the old model is another one.
     log_ratios: Vec<f64>,
-    /// With [`Level::Sequence`], the mean divergence of each.
+    /// With [`Level::Sequence`], the mean divergence of each, and the mean of its corrections.
     divergences: Vec<f64>,
+    corrections: Vec<f64>,
 }
 
 /// k3 of a difference of log-probabilities.
@@ -102,8 +106,24 @@ impl<'a> Objective<'a> {
         if config.beta != 0.0 && batch.reference.is_none() {
             return Err(Error::config("beta is not 0, and there are no log-probabilities of a reference"));
         }
+        let counted = match config.loss_type {
+            LossType::Dapo | LossType::Cispo => batch.num_items >= 1.0 && batch.num_items.is_finite(),
+            LossType::DrGrpo => batch.max_completion_length > 0,
+            LossType::Grpo | LossType::Bnpo => true,
+        };
+        if !counted || batch.accumulation_steps == 0 {
+            return Err(Error::config(format!(
+                "num_items = {}, max_completion_length = {} and accumulation_steps = {}: what the loss is divided by is from 1 on",
+                batch.num_items, batch.max_completion_length, batch.accumulation_steps
+            )));
+        }
         let by_sequence = config.importance_sampling_level == Level::Sequence;
-        let lists = [&batch.old, &batch.reference, &batch.correction].into_iter().flatten().map(Vec::len);
+        if by_sequence && batch.sampler.is_some() && batch.correction.is_none() {
+            return Err(Error::config("one ratio for a completion needs corrections that were made before"));
+        }
+        let sampler = batch.sampler.as_ref().map(|(own, _)| own);
+        let lists = [batch.old.as_ref(), batch.reference.as_ref(), batch.correction.as_ref(), sampler];
+        let lists = lists.into_iter().flatten().map(Vec::len);
         if lists.chain(by_sequence.then_some(log_probabilities.len())).any(|count| count < most) {
             return Err(Error::config(format!("a list of fewer than {most} tokens")));
         }
@@ -129,7 +149,14 @@ impl<'a> Objective<'a> {
             _ => 0.0,
         };
         let divergences = batch.sequences.iter().map(divergence).collect();
-        Ok(Objective { config, batch, owner, tokens, log_ratios, divergences })
+        let correction = |sequence: &Sequence| match &batch.correction {
+            Some(all) if by_sequence => {
+                all[sequence.tokens.clone()].iter().sum::<f64>() / sequence.tokens.len().max(1) as f64
+            }
+            _ => 1.0,
+        };
+        let corrections = batch.sequences.iter().map(correction).collect();
+        Ok(Objective { config, batch, owner, tokens, log_ratios, divergences, corrections })
     }
 
     /// How the loss changes with a token's log-probability and with the entropy there.
@@ -180,7 +207,7 @@ impl<'a> Objective<'a> {
     }
 
     fn steps(&self) -> f64 {
-        self.batch.accumulation_steps.max(1) as f64
+        self.batch.accumulation_steps as f64
     }
 
     /// What a token of a completion counts.
@@ -189,8 +216,8 @@ impl<'a> Objective<'a> {
         1.0 / match self.config.loss_type {
             LossType::Grpo => self.batch.sequences[sequence].tokens.len().max(1) as f64 * count,
             LossType::Bnpo => self.tokens.max(1) as f64 * self.steps(),
-            LossType::DrGrpo => count * self.batch.max_completion_length.max(1) as f64,
-            LossType::Dapo | LossType::Cispo => self.batch.num_items.max(1.0),
+            LossType::DrGrpo => count * self.batch.max_completion_length as f64,
+            LossType::Dapo | LossType::Cispo => self.batch.num_items,
         }
     }
 
@@ -205,7 +232,11 @@ impl<'a> Objective<'a> {
             (Some(_), Level::Sequence) => self.log_ratios[number],
         };
         let ratio = log_ratio.exp();
-        let correction = self.batch.correction.as_ref().map_or(1.0, |all| all[at]);
+        let correction = match (&self.batch.correction, &self.batch.sampler) {
+            (Some(all), _) => all[at],
+            (None, Some((sampler, most))) => (log_probability - sampler[at]).exp().min(*most),
+            (None, None) => 1.0,
+        };
         let mut cost = Cost::default();
         if config.loss_type == LossType::Cispo {
             let most = config.high();
@@ -253,12 +284,9 @@ impl<'a> Objective<'a> {
 
     /// The correction of a token; with a ratio for all tokens of a completion, the mean of theirs.
     fn spread(&self, number: usize, own: f64) -> f64 {
-        match (&self.batch.correction, self.config.importance_sampling_level) {
-            (Some(all), Level::Sequence) => {
-                let tokens = self.batch.sequences[number].tokens.clone();
-                all[tokens.clone()].iter().sum::<f64>() / tokens.len().max(1) as f64
-            }
-            _ => own,
+        match self.config.importance_sampling_level {
+            Level::Token => own,
+            Level::Sequence => self.corrections[number],
         }
     }
 }

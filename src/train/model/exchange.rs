@@ -7,9 +7,27 @@ use candle_core::{DType, Tensor};
 use super::{Model, Trained};
 use crate::error::{Error, Result};
 use crate::train::adapter::{Adapter, Pair};
-use crate::train::lora::LoraConfig;
 
 impl Model {
+    /// Does something with the model as it is without the adapter that is trained.
+    ///
+    /// # Errors
+    /// There is none, or it has lengths of rows, without which the rows would not be what they were; what `work` says.
+    pub fn without_adapter<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if !matches!(&self.trained, Trained::Lora(config) if !config.use_dora) {
+            return Err(Error::config("there is no adapter that could be left out (use_dora, or all weights are trained)"));
+        }
+        let mut kept = Vec::new();
+        for one in self.parameters.iter_mut().filter(|one| one.name.ends_with(".lora_b")) {
+            let zeros = one.value.zeros_like()?;
+            kept.push(std::mem::replace(&mut one.value, zeros));
+        }
+        let done = work(self);
+        let own = self.parameters.iter_mut().filter(|one| one.name.ends_with(".lora_b"));
+        own.zip(kept).for_each(|(one, value)| one.value = value);
+        done
+    }
+
     /// The adapter that is trained; none if all weights are.
     ///
     /// # Errors
@@ -42,39 +60,10 @@ impl Model {
     /// # Errors
     /// It does not cover the same matrices with the same rank and scale; names one. Nothing is changed then.
     pub fn set_adapter(&mut self, adapter: &Adapter) -> Result<()> {
-        adapter.check(&self.weights.shape)?;
         let Trained::Lora(config) = &self.trained else {
             return Err(Error::config("all weights are trained, and no adapter"));
         };
-        let own = self.adapter()?.map_or_else(BTreeMap::new, |own| own.pairs);
-        for (name, pair) in &own {
-            let Some(theirs) = adapter.pairs.get(name) else {
-                return Err(Error::config(format!(
-                    "the adapter has no {name:?}, which target_modules covers"
-                )));
-            };
-            if theirs.lengths.is_some() != pair.lengths.is_some() {
-                return Err(Error::config(format!(
-                    "use_dora is {} here, and the adapter was trained the other way: take use_dora = {}",
-                    config.use_dora,
-                    theirs.lengths.is_some()
-                )));
-            }
-            // A scale that went through a file of llama.cpp comes back rounded.
-            if theirs.rank != pair.rank || (theirs.scale / pair.scale - 1.0).abs() > 1e-5 {
-                let LoraConfig { r, lora_alpha, use_rslora, .. } = &adapter.config;
-                return Err(Error::config(format!(
-                    "{name:?} has rank {} and scale {} in the adapter, and [lora] makes {} and {}: the adapter was trained \
-                     with r = {r}, lora_alpha = {lora_alpha} and use_rslora = {use_rslora}",
-                    theirs.rank, theirs.scale, pair.rank, pair.scale
-                )));
-            }
-        }
-        if let Some(name) = adapter.pairs.keys().find(|name| !own.contains_key(*name)) {
-            return Err(Error::config(format!(
-                "the adapter has {name:?}, which target_modules does not cover"
-            )));
-        }
+        adapter.goes_on_as(config, &self.weights.shape)?;
         for one in &mut self.parameters {
             let Some((name, which)) = one.name.rsplit_once('.') else { continue };
             let Some(pair) = adapter.pairs.get(name) else { continue };

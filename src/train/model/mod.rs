@@ -57,7 +57,8 @@ pub struct Texts {
     pub tokens: Vec<u32>,
     /// Where each text begins, and at the end the number of tokens.
     pub starts: Vec<usize>,
-    /// Of each text the one before it that it goes on from, as if all of that stood in front of it; empty if none does.
+    /// Of each text the one before it that it goes on from, as if all of that stood in front of it; empty if none does. That
+    /// one goes on from none itself.
     /// What texts share is computed once.
     pub parents: Vec<Option<usize>>,
 }
@@ -398,7 +399,7 @@ impl Model {
         };
         let count = texts.starts.len() - 1;
         if ![0, count].contains(&texts.parents.len()) || !texts.parents.iter().enumerate().all(known) {
-            return Err(Error::data("texts that go on from none that lies before them"));
+            return Err(Error::data("texts that go on from none that lies before them and begins by itself"));
         }
         if let Some(target) = targets.iter().find(|target| target.row >= texts.tokens.len()) {
             return Err(Error::data(format!("a target in row {} of {}", target.row, texts.tokens.len())));

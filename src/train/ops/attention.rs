@@ -34,7 +34,7 @@ impl Op for Attention {
         let mut end = 0;
         let ordered = self.texts.iter().all(|text| {
             let (from, count) = text.prefix;
-            let follows = text.first == end && from + count <= text.first;
+            let follows = text.first == end && from.checked_add(count).is_some_and(|last| last <= text.first);
             end += text.length;
             follows
         });
@@ -138,7 +138,14 @@ impl Op for Attention {
             all.push(Tensor::cat(&[dq, dk.narrow(0, before, length)?, dv.narrow(0, before, length)?], 1)?);
             if before > 0 {
                 let more = Tensor::cat(&[dk.narrow(0, 0, before)?, dv.narrow(0, 0, before)?], 1)?;
-                shared.push((text.prefix, more));
+                // Summed for each text that is shared, in the order of those that share it.
+                match shared
+                    .iter_mut()
+                    .find(|(prefix, _): &&mut ((usize, usize), Tensor)| *prefix == text.prefix)
+                {
+                    Some((_, sum)) => *sum = (&*sum + more)?,
+                    None => shared.push((text.prefix, more)),
+                }
             }
         }
         let mut dx = if all.is_empty() { x.zeros_like()? } else { Tensor::cat(&all, 0)? };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::grammar;
+use crate::grammar::{self, Prompt};
 use crate::train::lora::LoraConfig;
 use crate::train::optim::OptimConfig;
 
@@ -102,6 +102,8 @@ pub struct SftConfig {
     pub validation_split: f64,
     /// The form in which a GSRM writes steps: a name of `rlkd::grammar`.
     pub grammar: String,
+    /// How a GSRM is asked for steps.
+    pub prompt: Prompt,
     /// What a student is told before the problem.
     pub system: String,
     /// Longest example, in tokens; longer ones are left out, and counted.
@@ -168,6 +170,7 @@ impl Default for SftConfig {
             validation: Vec::new(),
             validation_split: 0.05,
             grammar: "steps".into(),
+            prompt: Prompt::default(),
             system: String::new(),
             max_length: 4096,
             lora: LoraConfig::default(),

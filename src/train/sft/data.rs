@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::config::{SftConfig, Task};
 use crate::dataset::{Labelled, Mapping, RawRecord, Source, parse};
 use crate::error::{Error, Result};
-use crate::grammar::{self, Grammar, Message, Role};
+use crate::grammar::{self, Grammar, Message, Prompt, Role};
 use crate::seed::Seed;
 use crate::tokens::Tokenizer;
 
@@ -35,6 +35,12 @@ pub struct Example {
 }
 
 impl Place {
+    /// One of so many tokens.
+    #[cfg(test)]
+    pub fn of(prompt: u32, length: usize) -> Self {
+        Place { from: 0, prompt, length: length as u32 }
+    }
+
     /// Tokens of the example.
     pub fn length(&self) -> usize {
         self.length as usize
@@ -188,9 +194,14 @@ pub fn texts(config: &SftConfig, mut work: impl FnMut(&str)) -> Result<()> {
                 let Ok(own) = Labelled::parse(&record) else { continue };
                 if !domains.contains(&own.domain) {
                     domains.push(own.domain);
-                    grammar.shared_messages(own.domain).iter().for_each(|message| work(&message.content));
+                    if config.prompt == Prompt::Full {
+                        let all = grammar.shared_messages(own.domain);
+                        all.iter().for_each(|message| work(&message.content));
+                    }
                 }
-                work(&own.problem);
+                if config.prompt == Prompt::Full {
+                    work(&own.problem);
+                }
                 work(&own.trace);
                 let parts =
                     own.steps.iter().map(|step| [&*step.meta_reasoning, &*step.sub_problem, &*step.answer]);
@@ -253,7 +264,7 @@ impl Writer<'_> {
         let trace = crate::trace::Trace::new(own.trace);
         let path = trace.path().of(&trace.text).trim();
         let quoted = (self.tokenizer.quote(&own.problem), self.tokenizer.quote(path));
-        let messages = self.grammar.messages(own.domain, &quoted.0, &quoted.1);
+        let messages = self.grammar.ask(self.config.prompt, own.domain, &quoted.0, &quoted.1);
         let parts = own.steps.iter().map(|step| [&*step.meta_reasoning, &*step.sub_problem, &*step.answer]);
         let steps: Vec<[&str; 3]> = parts.collect();
         let example = self.example(&messages, Some(false), &self.grammar.write(&steps))?;

@@ -3,7 +3,6 @@
 //! A run is a folder. Started again after a kill, it goes on behind its last checkpoint, and on a processor ends with the
 //! same bits: order, split and dropout depend on the seed and the step's number only.
 
-pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod scratch;
@@ -12,20 +11,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use checkpoint::State;
 pub use config::{Init, SftConfig, Task};
 use data::{Data, Place};
 
-use super::adapter::{Adapter, peft};
-use super::cpu::bf16::Unit;
-use super::cpu::gemm::Precision;
+use super::adapter::peft;
+use super::checkpoint;
 use super::cpu::head::{Slope, Token};
 use super::model::{Gradients, Model, Target, Texts, Trained, Weights};
 use super::optim::AdamW;
+use super::setup::{Adapters, Setup, lock, resume, same_run};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Place as FilePlace, Result};
 use crate::files;
+use crate::gguf::check::{GSRM_GRAMMAR, GSRM_PROMPT};
 use crate::metrics::{Entry, Log};
 use crate::seed::Seed;
 use crate::tokens::Tokenizer;
@@ -56,6 +55,8 @@ pub struct Ready {
     pub bad: (u64, Vec<String>),
     /// Examples that are longer than `max_length`.
     pub too_long: u64,
+    /// Tokens with which all prompts begin, which are computed once for all examples that go together; 0 if they are few.
+    pub shared: usize,
     /// Numbers that are trained, and all of them.
     pub parameters: [usize; 2],
     /// Steps of the whole run, and those that an earlier one took.
@@ -90,6 +91,44 @@ pub struct Outcome {
     pub bad: u64,
     /// What was written: an adapter for `peft`, one for llama.cpp; or a model.
     pub files: Vec<PathBuf>,
+}
+
+/// Everything of a run but tensors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// Optimiser steps that were taken, or passed over because of gradients that are no numbers.
+    pub step: u64,
+    /// Of those, the steps that the optimiser took.
+    pub taken: u64,
+    /// Tokens that went through the model.
+    pub num_tokens: u64,
+    /// Steps that were passed over.
+    pub skipped: u64,
+    /// Of those, the ones since the last step that was taken.
+    pub skipped_in_a_row: u64,
+    /// Lowest evaluation loss, and the step after which it was found.
+    pub best: Option<(f64, u64)>,
+    /// Evaluations since then.
+    pub since_best: u32,
+    /// Whether the run ended early.
+    pub stopped: bool,
+    /// What the next line of the metrics has summed up so far.
+    pub since: Sums,
+    /// Bytes of the metrics.
+    pub metrics: u64,
+    /// A hash of the model file.
+    pub model: String,
+    /// A hash of the tokens that are learnt.
+    pub data: String,
+    /// What shapes the numbers.
+    pub config: String,
+}
+
+impl checkpoint::State for State {
+    fn step(&self) -> u64 {
+        self.step
+    }
 }
 
 /// Sums over tokens.
@@ -175,13 +214,14 @@ impl<'a> Run<'a> {
         tokenizer: &dyn Tokenizer,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<Self> {
-        let device = super::device(&config.device)?;
-        if config.bf16 && device.is_cpu() && Unit::best() == Unit::Plain {
-            return Err(Error::config(
-                "bf16 = true, and this processor has no unit for it (AMX or AVX512-BF16): it would only be slower; leave it \
-                 out",
-            ));
-        }
+        let setup = Setup {
+            trained: if config.full { Trained::All } else { Trained::Lora(config.lora.clone()) },
+            gradient_checkpointing: config.gradient_checkpointing,
+            bf16: config.bf16,
+            device: &config.device,
+            seed: config.seed,
+        };
+        setup.check()?;
         let folder = &config.output_dir;
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
         let lock = lock(folder)?;
@@ -189,10 +229,9 @@ impl<'a> Run<'a> {
         let results: &[&str] =
             if config.full { &["model.gguf"] } else { &[checkpoint::ADAPTER, "adapter.gguf"] };
         for name in results {
-            let own = folder.join(name).canonicalize().ok();
             let adapters = config.adapter.iter().chain(&config.frozen_adapters).map(PathBuf::as_path);
             let given = [base].into_iter().chain(adapters);
-            if own.is_some() && given.into_iter().any(|path| path.canonicalize().ok() == own) {
+            if given.into_iter().any(|path| files::same(path, &folder.join(name))) {
                 return Err(Error::config(format!("the run begins with a file that it would overwrite in the end, {name}: take another output_dir"))
                     .at(FilePlace::file(folder)));
             }
@@ -209,7 +248,6 @@ impl<'a> Run<'a> {
             ))
             .at(FilePlace::file(folder.join(name))));
         }
-        let data = Data::read(config, tokenizer, |read, all| watch(Event::Reading(read, all)))?;
         let mut weights = Weights::load(base)?;
         if weights.shape.vocabulary < tokenizer.size() {
             return Err(Error::data(format!(
@@ -219,44 +257,31 @@ impl<'a> Run<'a> {
             ))
             .at(FilePlace::file(base)));
         }
+        let all: usize = weights.names().map(|(_, sizes)| sizes.iter().product::<usize>()).sum();
+        let adapters = Adapters::load(&config.frozen_adapters, config.adapter.as_ref(), &config.lora, &weights.shape)?;
+        adapters.frozen.iter().try_for_each(|adapter| weights.put(adapter))?;
+        let data = Data::read(config, tokenizer, |read, all| watch(Event::Reading(read, all)))?;
         if config.early_stopping_patience > 0 && data.validation.is_empty() {
             return Err(Error::config(
                 "early_stopping_patience needs examples to evaluate on: validation, or validation_split",
             ));
         }
-        let all: usize = weights.names().map(|(_, sizes)| sizes.iter().product::<usize>()).sum();
-        // With what lies beneath the adapter it is another model.
-        let mut fingerprint = tokenizer.fingerprint().to_owned();
-        for path in &config.frozen_adapters {
-            let adapter = Adapter::load(path, &weights.shape)?;
-            weights.put(&adapter).map_err(|error| error.at_if_missing(FilePlace::file(path)))?;
-            let own = format!("+{}", adapter.fingerprint());
-            if fingerprint.contains(&own) {
-                return Err(
-                    Error::config("frozen_adapters has the same adapter twice").at(FilePlace::file(path))
-                );
-            }
-            fingerprint += &own;
-        }
-        let trained = if config.full { Trained::All } else { Trained::Lora(config.lora.clone()) };
-        let mut model = Model::new(weights, trained, Seed(config.seed))?;
-        model.recompute = config.gradient_checkpointing;
-        if let Some(path) = &config.adapter {
-            let adapter = Adapter::load(path, &model.weights().shape)?;
-            model.set_adapter(&adapter).map_err(|error| error.at_if_missing(FilePlace::file(path)))?;
-        }
-        if config.bf16 {
-            model.precision = Precision::Bf16;
-        }
-        model = model.to(&device, candle_core::DType::F32)?;
+        let mut model = setup.model(weights, &adapters)?;
         let mut optimizer = AdamW::new(model.parameters())?;
         let own = State {
-            model: fingerprint,
+            model: adapters.identity(tokenizer.fingerprint()),
             data: data.fingerprint.clone(),
             config: config.identity(),
             ..State::default()
         };
-        let mut state = resume(folder, &own, &mut model, &mut optimizer)?.unwrap_or(own);
+        let is_of = |state: &State, other: &dyn Fn(&str) -> Error| {
+            // Keys that came since then have their defaults.
+            let then = serde_json::from_str::<SftConfig>(&state.config).map(|config| config.identity());
+            let then = then.unwrap_or_else(|_| state.config.clone());
+            same_run([&state.model, &own.model], [&state.data, &own.data], [&then, &own.config], other)
+        };
+        let found = resume(folder, &mut model, &mut optimizer, is_of, |state: &State| state.taken)?;
+        let mut state = found.unwrap_or(own);
         // Somebody may have removed it.
         state.best = state.best.filter(|(_, step)| checkpoint::folder(folder, *step).exists());
         // The patience may be another one now.
@@ -272,6 +297,7 @@ impl<'a> Run<'a> {
             examples: [data.train.len(), data.validation.len()],
             bad: data.bad.clone(),
             too_long: data.too_long,
+            shared: data.shared,
             parameters: [model.parameters().iter().map(|one| one.value.elem_count()).sum(), all],
             steps: [steps, state.step],
         };
@@ -519,7 +545,12 @@ impl<'a> Run<'a> {
             }
             None => {
                 let file = folder.join("model.gguf");
-                super::adapter::merge::write_model(self.base, &file, &self.model)?;
+                let (grammar, prompt) = (self.config.grammar.as_str(), self.config.prompt.name());
+                let facts = match self.config.task {
+                    Task::Gsrm => vec![(GSRM_GRAMMAR, grammar), (GSRM_PROMPT, prompt)],
+                    Task::Student => Vec::new(),
+                };
+                super::adapter::merge::write_model(self.base, &file, &self.model, &facts)?;
                 vec![file]
             }
         };
@@ -552,76 +583,28 @@ fn parts(places: &[Place], shared: usize, tokens: usize) -> Vec<&[Place]> {
     parts
 }
 
-/// Goes on from the last checkpoint, if there is one.
-fn resume(folder: &Path, own: &State, model: &mut Model, optimizer: &mut AdamW) -> Result<Option<State>> {
-    let Some(&step) = checkpoint::all(folder)?.last() else { return Ok(None) };
-    // A damaged one is no reason to begin again in silence.
-    let advice = |error: Error| {
-        let known = checkpoint::all(folder).unwrap_or_default();
-        let before = known.iter().rev().nth(1);
-        let instead = before
-            .map_or("the run begins again".into(), |step| format!("the run goes on from checkpoint-{step}"));
-        let message = format!("{}; without checkpoint-{step}, {instead}", error.message());
-        let place =
-            error.place().cloned().unwrap_or_else(|| FilePlace::file(checkpoint::folder(folder, step)));
-        Error::new(error.kind(), message).at(place)
-    };
-    let state = checkpoint::state(folder, step).map_err(advice)?;
-    let place = checkpoint::folder(folder, step);
-    let other = |what: &str| {
-        Error::config(format!(
-            "the checkpoint is of a run with {what}: take another output_dir, or remove this one to begin again"
-        ))
-        .at(FilePlace::file(&place))
-    };
-    if state.model != own.model {
-        let file = |state: &State| state.model.split('+').next().map(str::to_owned);
-        let what = if file(&state) == file(own) { "other frozen_adapters" } else { "another model file" };
-        return Err(other(what));
-    }
-    // Keys that came since then have their defaults.
-    let then = serde_json::from_str::<SftConfig>(&state.config).map(|config| config.identity());
-    let then = then.unwrap_or_else(|_| state.config.clone());
-    if then != own.config {
-        return Err(other(&format!("other values of {}", differing(&then, &own.config))));
-    }
-    if state.data != own.data {
-        return Err(other("other training data"));
-    }
-    checkpoint::load(folder, step, model, optimizer).map_err(advice)?;
-    optimizer.steps = state.taken;
-    Ok(Some(state))
-}
 
-/// The keys whose values differ in two JSON objects.
-fn differing(one: &str, other: &str) -> String {
-    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
-    let (one, other) = (read(one), read(other));
-    let mut keys = Vec::new();
-    for (key, value) in other.as_object().into_iter().flatten() {
-        let before = &one[key.as_str()];
-        match value.as_object() {
-            _ if before == value => {}
-            None => keys.push(key.clone()),
-            // Of a table, its keys.
-            Some(table) => {
-                let own = table.iter().filter(|(own, value)| before[own.as_str()] != **value);
-                keys.extend(own.map(|(own, _)| format!("{key}.{own}")));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every example once and in order, no part above its bound but for an example that is longer, and none smaller than it
+    /// has to be.
+    #[test]
+    fn examples_are_cut_into_parts() {
+        let places: Vec<Place> =
+            (0..200_u64).map(|at| Place::of(10, 11 + ((at * at * 7) % 40) as usize)).collect();
+        for (shared, tokens) in [(0, 64), (10, 64), (0, 1), (10, 1), (10, 10_000), (8, 49)] {
+            let parts = parts(&places, shared, tokens);
+            assert_eq!(parts.concat(), places);
+            let sum = |part: &[Place]| shared + part.iter().map(|one| one.length() - shared).sum::<usize>();
+            for (at, part) in parts.iter().enumerate() {
+                assert!(part.len() == 1 || sum(part) <= tokens, "{shared} {tokens}");
+                if let Some(next) = parts.get(at + 1) {
+                    assert!(sum(part) + next[0].length() - shared > tokens, "{shared} {tokens}");
+                }
             }
         }
+        assert!(parts(&[], 3, 10).is_empty());
     }
-    if keys.is_empty() { "the configuration".into() } else { keys.join(", ") }
-}
-
-/// Takes the folder for this process.
-pub(in crate::train) fn lock(folder: &Path) -> Result<std::fs::File> {
-    let path = folder.join(".lock");
-    let failed = |error| Error::io("lock the folder", &path, error);
-    let file =
-        std::fs::File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    if files::lock(&file).map_err(failed)? {
-        return Ok(file);
-    }
-    let message = "another run writes into this folder: wait for it, or take another output_dir";
-    Err(Error::config(message).at(FilePlace::file(folder)))
 }

@@ -52,7 +52,7 @@ pub fn model(config: &SftConfig) -> Result<PathBuf> {
     let path = config.output_dir.join(FILE);
     std::fs::create_dir_all(&config.output_dir)
         .map_err(|error| Error::io("create the folder", &config.output_dir, error))?;
-    let _lock = super::lock(&config.output_dir)?;
+    let _lock = crate::train::setup::lock(&config.output_dir)?;
     // What it is made of stands beside it.
     let made_of = config.output_dir.join(MADE_OF);
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
@@ -66,7 +66,7 @@ pub fn model(config: &SftConfig) -> Result<PathBuf> {
         if std::fs::read_to_string(&made_of).is_ok_and(|found| found == wanted) {
             return Ok(path);
         }
-        if !super::checkpoint::all(&config.output_dir)?.is_empty() {
+        if !crate::train::checkpoint::all(&config.output_dir)?.is_empty() {
             return Err(Error::config(
                 "the model in this folder was made with other sizes, another seed or other data: take another output_dir, \
                  or remove this one to begin again",

@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::Sums;
 use crate::error::{Error, Place, Result};
 use crate::files::{self, Vector};
 use crate::train::adapter::peft;
@@ -25,38 +25,10 @@ const PARAMETERS: &str = "parameters.safetensors";
 /// Raised when a checkpoint holds something else than before.
 const VERSION: u32 = 1;
 
-/// Everything but tensors.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct State {
-    /// The form of the checkpoint.
-    pub version: u32,
+/// Everything of a run but tensors.
+pub trait State: Serialize + DeserializeOwned {
     /// Optimiser steps that were taken, or passed over because of gradients that are no numbers.
-    pub step: u64,
-    /// Of those, the steps that the optimiser took.
-    pub taken: u64,
-    /// Tokens that went through the model.
-    pub num_tokens: u64,
-    /// Steps that were passed over.
-    pub skipped: u64,
-    /// Of those, the ones since the last step that was taken.
-    pub skipped_in_a_row: u64,
-    /// Lowest evaluation loss, and the step after which it was found.
-    pub best: Option<(f64, u64)>,
-    /// Evaluations since then.
-    pub since_best: u32,
-    /// Whether the run ended early.
-    pub stopped: bool,
-    /// What the next line of the metrics has summed up so far.
-    pub since: Sums,
-    /// Bytes of the metrics.
-    pub metrics: u64,
-    /// A hash of the model file.
-    pub model: String,
-    /// A hash of the tokens that are learnt.
-    pub data: String,
-    /// What shapes the numbers.
-    pub config: String,
+    fn step(&self) -> u64;
 }
 
 /// The folder of a step's checkpoint.
@@ -87,9 +59,9 @@ pub fn all(run: &Path) -> Result<Vec<u64>> {
 ///
 /// # Errors
 /// The disk is full, or the like; then there is no checkpoint of this step, and the others are as they were.
-pub fn save(run: &Path, model: &Model, optimizer: &AdamW, state: &State, base: &str) -> Result<()> {
+pub fn save(run: &Path, model: &Model, optimizer: &AdamW, state: &impl State, base: &str) -> Result<()> {
     let files = [peft::MODEL, peft::CONFIG, PARAMETERS, MOMENTS, STATE];
-    files::write_folder(&folder(run, state.step), &files, |temporary| {
+    files::write_folder(&folder(run, state.step()), &files, |temporary| {
         match model.adapter()? {
             Some(adapter) => peft::write_into(&adapter, temporary, &model.weights().shape, base)?,
             None => {
@@ -109,8 +81,10 @@ pub fn save(run: &Path, model: &Model, optimizer: &AdamW, state: &State, base: &
             [own("exp_avg", first), own("exp_avg_sq", second)]
         });
         files::write_vectors(&temporary.join(MOMENTS), &moments.collect::<Vec<_>>())?;
-        let state = State { version: VERSION, ..state.clone() };
-        let text = serde_json::to_string_pretty(&state).map_err(|error| Error::engine(error.to_string()))?;
+        let wrong = |error: serde_json::Error| Error::engine(error.to_string());
+        let mut state = serde_json::to_value(state).map_err(wrong)?;
+        state["version"] = VERSION.into();
+        let text = serde_json::to_string_pretty(&state).map_err(wrong)?;
         files::write(&temporary.join(STATE), text.as_bytes())
     })
 }
@@ -145,20 +119,21 @@ pub fn sweep(run: &Path) -> Result<()> {
 ///
 /// # Errors
 /// It is damaged, or of another version.
-pub fn state(run: &Path, step: u64) -> Result<State> {
+pub fn state<T: State>(run: &Path, step: u64) -> Result<T> {
     let path = folder(run, step).join(STATE);
     let text = std::fs::read(&path).map_err(|error| Error::io("read the checkpoint", &path, error))?;
     let wrong = |what: String| Error::data(what).at(Place::file(&path));
-    let state: State = serde_json::from_slice(&text)
-        .map_err(|error| wrong(format!("not the state of a checkpoint: {error}")))?;
-    if state.version != VERSION {
+    let odd = |error: serde_json::Error| wrong(format!("not the state of a checkpoint: {error}"));
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(odd)?;
+    if value["version"] != VERSION {
         return Err(wrong(format!(
             "a checkpoint of form {}, and this program reads {VERSION}",
-            state.version
+            value["version"]
         )));
     }
-    if state.step != step {
-        return Err(wrong(format!("says that it is of step {}", state.step)));
+    let state: T = serde_json::from_value(value).map_err(odd)?;
+    if state.step() != step {
+        return Err(wrong(format!("says that it is of step {}", state.step())));
     }
     Ok(state)
 }

@@ -1,0 +1,288 @@
+//! A round of completions: written, scored, compared within their groups.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::config::{DeadGroups, RewardConfig, RlkdConfig};
+use super::data::Task;
+use super::sampler::{Completion, Sampler};
+use crate::error::{Error, Result};
+use crate::llama::sample::Sampling;
+use crate::score::{Scored, Scorer};
+use crate::seed::Seed;
+use crate::synth::agreement::agreement;
+use crate::trace::{Sample, Trace};
+use crate::train::grpo::{Advantages, GrpoConfig, advantages};
+
+/// The reward of the bound of a completion's length.
+const OVERLONG: &str = "soft_overlong_punishment";
+
+/// The completions of a problem.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The problem, by its place among all.
+    pub task: usize,
+    /// What was written.
+    pub completions: Vec<Completion>,
+    /// How it was scored, in the same order.
+    pub scored: Vec<Scored>,
+    /// Rewards of each, in the order of the names of [`Rewards`]; all skipped where one was skipped that others have.
+    pub rewards: Vec<Vec<Option<f64>>>,
+    /// How far each agrees with the true structure, where that is known.
+    pub agreement: Vec<f64>,
+}
+
+/// The rewards by name, with what they count.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rewards {
+    /// The names.
+    pub names: Vec<String>,
+    /// The weights.
+    pub weights: Vec<f64>,
+    cache: usize,
+    most: usize,
+}
+
+impl Rewards {
+    /// Those of a run.
+    pub fn new(config: &RewardConfig, scorer: &Scorer, max_completion_length: usize) -> Self {
+        let mut all = Rewards { cache: config.soft_punish_cache, most: max_completion_length, ..Rewards::default() };
+        for (name, weight) in scorer.weights() {
+            all.names.push(name.to_owned());
+            all.weights.push(weight);
+        }
+        if config.soft_punish_cache > 0 {
+            all.names.push(OVERLONG.into());
+            all.weights.push(1.0);
+        }
+        all
+    }
+
+    /// What is taken off for a length, as in DAPO (eq. 13): 0 up to `most - cache`, then in a line down to -1.
+    fn overlong(&self, tokens: usize) -> f64 {
+        let free = self.most - self.cache;
+        if tokens <= free { 0.0 } else { ((free as f64 - tokens as f64) / self.cache as f64).max(-1.0) }
+    }
+
+    /// The rewards of each completion of a group.
+    fn rows(&self, scored: &[Scored], completions: &[Completion]) -> Vec<Vec<Option<f64>>> {
+        let mut rows: Vec<Vec<Option<f64>>> = scored
+            .iter()
+            .zip(completions)
+            .map(|(one, completion)| {
+                let value = |name: &String| match name.as_str() {
+                    OVERLONG => Some(self.overlong(completion.tokens.len())),
+                    name => one.parts.get(name).and_then(|part| part.value),
+                };
+                self.names.iter().map(value).collect()
+            })
+            .collect();
+        // Where a reward that counts was skipped for some, theirs cannot be compared with the others'.
+        let some = |kind: usize| rows.iter().any(|row: &Vec<Option<f64>>| row[kind].is_some());
+        let counted: Vec<usize> =
+            (0..self.names.len()).filter(|kind| self.weights[*kind] != 0.0 && some(*kind)).collect();
+        for row in &mut rows {
+            if counted.iter().any(|kind| row[*kind].is_none()) {
+                row.fill(None);
+            }
+        }
+        rows
+    }
+}
+
+/// Seconds that the parts of a round took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seconds {
+    /// Writing.
+    pub rollout: f64,
+    /// Scoring.
+    pub score: f64,
+}
+
+/// What samples and scores.
+pub struct Writer<'a> {
+    /// The student.
+    pub sampler: &'a Sampler,
+    /// What scores.
+    pub scorer: &'a mut Scorer,
+    /// The rewards.
+    pub rewards: &'a Rewards,
+    /// Most tokens of a completion.
+    pub max_tokens: usize,
+}
+
+impl Writer<'_> {
+    /// Samples and scores so many completions of each problem. `numbers` are those of its draws. `watch` is called with how many problems are done.
+    ///
+    /// # Errors
+    /// A request cannot be worked on, or the scorer fails as a whole.
+    pub fn groups(
+        &mut self,
+        tasks: &[(usize, &Task)],
+        generations: usize,
+        sampling: &Sampling,
+        (seed, numbers): (Seed, &[u64]),
+        seconds: &mut Seconds,
+        mut watch: impl FnMut(usize),
+    ) -> Result<Vec<Group>> {
+        let begin = Instant::now();
+        let mut written: Vec<Vec<Completion>> = Vec::with_capacity(tasks.len());
+        let all: Vec<&Task> = tasks.iter().map(|(_, task)| *task).collect();
+        self.sampler.sample(&all, generations, sampling, self.max_tokens, (seed, numbers), |at, completions| {
+            written.push(completions);
+            watch(at + 1);
+            Ok(())
+        })?;
+        seconds.rollout += begin.elapsed().as_secs_f64();
+        let begin = Instant::now();
+        let samples: Vec<Sample> = all
+            .iter()
+            .zip(&written)
+            .map(|(task, completions)| Sample {
+                students: completions.iter().map(|one| Trace::new(one.text.clone())).collect(),
+                ..task.sample.clone()
+            })
+            .collect();
+        let scored = self.scorer.score_batch(&samples.iter().collect::<Vec<_>>());
+        let mut groups = Vec::with_capacity(tasks.len());
+        for (((at, task), completions), scored) in tasks.iter().zip(written).zip(scored) {
+            let scored = scored?;
+            if scored.len() != completions.len() {
+                return Err(Error::engine("a group was not scored as a whole"));
+            }
+            let agreement = match &task.known {
+                Some(known) => completions.iter().map(|one| agreement(known, &one.text).score()).collect(),
+                None => Vec::new(),
+            };
+            let rewards = self.rewards.rows(&scored, &completions);
+            groups.push(Group { task: *at, completions, scored, rewards, agreement });
+        }
+        seconds.score += begin.elapsed().as_secs_f64();
+        Ok(groups)
+    }
+}
+
+/// Whether nothing can be learnt from a group: its rewards are all the same, or there are none.
+///
+/// # Errors
+/// A reward is no number.
+pub fn is_dead(group: &Group, weights: &[f64], config: &GrpoConfig) -> Result<bool> {
+    let own = advantages(&group.rewards, weights, group.rewards.len(), config)?;
+    Ok(own.values.iter().all(|value| *value == 0.0))
+}
+
+/// A round, ready to be learnt from.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// The groups.
+    pub groups: Vec<Group>,
+    /// Advantages of all completions, group by group.
+    pub advantages: Advantages,
+    /// Whether each is left out of the loss.
+    pub masked: Vec<bool>,
+    /// What logits were divided by.
+    pub temperature: f32,
+    /// Log-probabilities of each completion's tokens under the trainer before the first update, where they are needed.
+    pub old: Option<Vec<Vec<f64>>>,
+    /// Those under the reference.
+    pub reference: Option<Vec<Vec<f64>>>,
+    /// Corrections for the sampler.
+    pub correction: Option<Vec<Vec<f64>>>,
+    /// Groups that teach nothing, of those that were drawn.
+    pub dead: [usize; 2],
+}
+
+impl Round {
+    /// Compares the completions of groups. `dead` are groups that teach nothing, of all that were drawn for it.
+    ///
+    /// # Errors
+    /// A reward is no number.
+    pub fn new(
+        groups: Vec<Group>,
+        rewards: &Rewards,
+        config: &RlkdConfig,
+        temperature: f32,
+        dead: [usize; 2],
+    ) -> Result<Self> {
+        let rows: Vec<Vec<Option<f64>>> = groups.iter().flat_map(|group| group.rewards.clone()).collect();
+        let advantages = advantages(&rows, &rewards.weights, config.num_generations, &config.grpo)?;
+        let mut masked = Vec::with_capacity(rows.len());
+        for group in &groups {
+            let dead = config.dead_groups != DeadGroups::Keep && is_dead(group, &rewards.weights, &config.grpo)?;
+            for (completion, row) in group.completions.iter().zip(&group.rewards) {
+                let cut = config.mask_truncated_completions && !completion.ended;
+                masked.push(dead || cut || row.iter().all(Option::is_none) || completion.tokens.is_empty());
+            }
+        }
+        Ok(Round { groups, advantages, masked, temperature, old: None, reference: None, correction: None, dead })
+    }
+
+    /// A completion, by its place among all.
+    pub fn completion(&self, at: usize) -> (&Group, &Completion) {
+        let own = self.groups[0].completions.len();
+        let group = &self.groups[at / own];
+        (group, &group.completions[at % own])
+    }
+
+    /// Tokens that are learnt from.
+    pub fn tokens(&self) -> usize {
+        (0..self.masked.len()).filter(|at| !self.masked[*at]).map(|at| self.completion(at).1.tokens.len()).sum()
+    }
+
+    /// What TRL tells of a round.
+    pub fn values(&self, rewards: &Rewards) -> BTreeMap<String, f64> {
+        let mut values = summary(&self.groups, rewards);
+        values.insert("frac_reward_zero_std".into(), self.advantages.frac_reward_zero_std);
+        let [dead, drawn] = self.dead;
+        values.insert("frac_dead_groups".into(), dead as f64 / drawn.max(1) as f64);
+        let unrewarded = self.advantages.without_rewards as f64 / self.groups.len().max(1) as f64;
+        values.insert("frac_groups_without_reward".into(), unrewarded);
+        values
+    }
+}
+
+/// Means over completions: rewards and their parts, lengths, agreement. Names are TRL's.
+pub fn summary(groups: &[Group], rewards: &Rewards) -> BTreeMap<String, f64> {
+    let mut values = BTreeMap::new();
+    let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len() as f64;
+    let std = |all: &[f64]| {
+        let mean = mean(all);
+        (all.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (all.len().max(2) - 1) as f64).sqrt()
+    };
+    let mut put = |name: String, value: f64| {
+        // Of none there is no mean.
+        if value.is_finite() {
+            values.insert(name, value);
+        }
+    };
+    let completions = || groups.iter().flat_map(|group| &group.completions);
+    let lengths: Vec<f64> = completions().map(|one| one.tokens.len() as f64).collect();
+    let ended: Vec<f64> = completions().filter(|one| one.ended).map(|one| one.tokens.len() as f64).collect();
+    for (name, lengths) in [("", &lengths), ("terminated_", &ended)] {
+        put(format!("completions/mean_{name}length"), mean(lengths));
+        put(format!("completions/min_{name}length"), lengths.iter().copied().fold(f64::INFINITY, f64::min));
+        put(format!("completions/max_{name}length"), lengths.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+    }
+    put("completions/clipped_ratio".into(), 1.0 - ended.len() as f64 / lengths.len() as f64);
+    for (kind, name) in rewards.names.iter().enumerate() {
+        let all: Vec<f64> = groups.iter().flat_map(|group| &group.scored).filter_map(|one| one.parts.get(name)?.value).collect();
+        put(format!("rewards/{name}/mean"), mean(&all));
+        put(format!("rewards/{name}/std"), std(&all));
+        let skipped = groups.iter().flat_map(|group| &group.rewards).filter(|row| row[kind].is_none()).count();
+        put(format!("rewards/{name}/skipped"), skipped as f64 / lengths.len() as f64);
+    }
+    let sum = |row: &Vec<Option<f64>>| -> Option<f64> {
+        let own = row.iter().zip(&rewards.weights).filter(|(_, weight)| **weight != 0.0);
+        let found: Vec<f64> = own.filter_map(|(reward, weight)| Some((*reward)? * weight)).collect();
+        (!found.is_empty()).then(|| found.iter().sum())
+    };
+    let sums: Vec<Vec<f64>> =
+        groups.iter().map(|group| group.rewards.iter().filter_map(sum).collect()).collect();
+    put("reward".into(), mean(&sums.concat()));
+    // Within groups, as in TRL.
+    let within: Vec<f64> = sums.iter().filter(|own| own.len() > 1).map(|own| std(own)).collect();
+    put("reward_std".into(), mean(&within));
+    let agreement: Vec<f64> = groups.iter().flat_map(|group| group.agreement.iter().copied()).collect();
+    put("agreement".into(), mean(&agreement));
+    values
+}
