@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use command::{Dice, Room, samples};
 use rlkd::metrics;
+use rlkd::train::checkpoint;
 use serde_json::Value;
 
 /// A room with a tiny model of random weights, problems and a run file whose one reward is that completions are short.
@@ -25,7 +26,7 @@ fn write_run(room: &Room, name: &str, out: &str, more: &str) {
     let (keys, tables) = more.find("\n[").map_or((more, ""), |at| more.split_at(at));
     let base = format!(
         "model = \"base.gguf\"\noutput_dir = \"{out}\"\ntrain = [\"data.jsonl\"]\nvalidation = [\"data.jsonl\"]\nmax_eval_samples = 4\n\
-         num_generations = 4\nper_device_train_batch_size = 16\nmax_completion_length = 24\nmax_steps = 6\neval_steps = 3\n"
+         num_generations = 4\nper_device_train_batch_size = 16\nmax_completion_length = 24\nmax_steps = 6\neval_steps = 3\nthreads = 1\n"
     );
     let key = |line: &str| line.split(" = ").next().map(str::to_owned);
     let own: Vec<Option<String>> = keys.lines().map(key).collect();
@@ -120,31 +121,181 @@ fn every_way_to_learn_from_a_round_works() {
     }
 }
 
-/// `kill -9` at random moments, and the same command: the same bits.
+/// `kill -9` at twenty random moments, and the same command each time: the same bits.
 #[test]
 fn a_run_that_is_killed_ends_with_the_same_bits() {
-    let more = "max_steps = 8\nsave_steps = 1\nlog_completions_steps = 1\nnum_iterations = 2";
+    let more = "max_steps = 52\nsave_steps = 1\neval_steps = 20\nlog_completions_steps = 3\nnum_iterations = 2";
     let room = room("q8_0", "");
     write_run(&room, "whole.toml", "whole", more);
     write_run(&room, "killed.toml", "killed", more);
-    let begin = Instant::now();
     room.run("train whole.toml").ended(0);
-    let whole = begin.elapsed();
     let mut dice = Dice::new(7);
-    let mut killed = 0;
-    for _ in 0..20 {
-        let mut child = room.command(&["train", "killed.toml"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
-        let wait = whole.as_millis() as u64 / 20 + dice.roll(whole.as_millis() as u64 / 2);
-        std::thread::sleep(Duration::from_millis(wait));
-        if child.try_wait().expect("a status").is_some() {
+    let (mut kills, begun) = (0, Instant::now());
+    let last = || checkpoint::all(&room.path("killed")).ok().and_then(|all| all.last().copied());
+    loop {
+        assert!(begun.elapsed() < Duration::from_secs(300), "it does not get on");
+        let threads = ["1", "2"][kills % 2];
+        let args = ["train", "killed.toml", "--threads", threads];
+        let mut child =
+            room.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        let before = last();
+        // Some time after the next checkpoint: while it samples, scores, learns or writes another.
+        while kills < 20 && last() == before && child.try_wait().expect("a child").is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if kills < 20 {
+            std::thread::sleep(Duration::from_micros(dice.roll(60_000)));
+            let _ = child.kill();
+            kills += 1;
+        }
+        if child.wait().expect("ended").success() {
             break;
         }
-        child.kill().expect("killed");
-        child.wait().expect("gone");
-        killed += 1;
     }
-    assert!(killed >= 3, "{killed}");
-    room.run("train killed.toml --threads 1").ended(0);
+    assert!(kills >= 10, "it was over too soon: {kills} kills");
     same(&result(&room, "whole"), &result(&room, "killed"));
-    assert!(!room.names().iter().any(|name| name.contains("rollout")), "{:?}", room.names());
+    let left: Vec<String> = std::fs::read_dir(room.path("killed"))
+        .expect("a folder")
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| ["rollout", ".partial", ".old", ".removed"].iter().any(|part| name.contains(part)))
+        .collect();
+    assert_eq!(left, [""; 0], "the last run swept up");
+}
+
+/// What is wrong with a run file or with data is said before anything is written, with what to do.
+#[test]
+fn wrong_runs_are_named() {
+    let room = room("q8_0", "");
+    for (more, expected) in [
+        ("per_device_train_batch_size = 6", "no multiple of num_generations = 4"),
+        ("num_generations = 1", "num_generations = 1: from 2"),
+        ("steps_per_generation = 3\ngradient_accumulation_steps = 2", "no multiple of gradient_accumulation_steps"),
+        ("temperature = 0.0", "temperature"),
+        ("importance_sampling_cap = 0.5", "importance_sampling_cap = 0.5"),
+        ("top_p = 0.0", "top_p"),
+        ("num_generation = 4", "did you mean `num_generations`"),
+        ("max_completion_length = 8", "reward.soft_punish_cache = 20"),
+        ("max_completion_length = 100000", "leave no room"),
+        ("frozen_adapters = [\"none.gguf\"]", "none.gguf"),
+        ("\n[grpo]\nloss_type = \"cispo\"", "5 is usual"),
+    ] {
+        write_run(&room, "wrong.toml", "wrong", more);
+        let ran = room.run("train wrong.toml");
+        assert_eq!(ran.code, Some(1), "{more}");
+        assert!(ran.err.contains(expected) || expected == "leave no room" && ran.err.contains("longer than"), "{more}: {}", ran.err);
+    }
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    for (from, to, expected) in [
+        ("r = 4", "r = 4\nuse_dora = true", "use_dora"),
+        ("accuracy = 1.0, ", "acuracy = 1.0, ", "acuracy"),
+        ("base.gguf", "missing.gguf", "missing.gguf"),
+        ("data.jsonl\"]\nvalidation", "none.jsonl\"]\nvalidation", "none.jsonl"),
+    ] {
+        room.write("wrong.toml", text.replacen(from, to, 1).replace("\"out\"", "\"wrong\""));
+        room.run("train wrong.toml").failed(&[expected]);
+    }
+    // Problems without what the rewards need.
+    room.write("bare.jsonl", "{\"problem\": \"How many?\"}\n{\"question\": 3}\n");
+    room.write("wrong.toml", text.replacen("data.jsonl", "bare.jsonl", 1).replace("\"out\"", "\"wrong\""));
+    room.run("train wrong.toml").failed(&["no problems to work on", "neither a gold answer nor a teacher's trace"]);
+    assert!(!room.path("wrong/adapter").exists());
+}
+
+/// A checkpoint goes on only as what it was; how long, how often and on how many threads may change.
+#[test]
+fn a_run_does_not_change_its_mind_in_silence() {
+    let room = room("q8_0", "max_steps = 2\nsave_steps = 1");
+    room.run("train run.toml").ended(0);
+    for (more, expected) in [
+        ("num_generations = 8", "num_generations"),
+        ("temperature = 0.9", "temperature"),
+        ("seed = 5", "seed"),
+        ("\n[grpo]\nbeta = 0.1", "grpo.beta"),
+    ] {
+        write_run(&room, "run.toml", "out", &format!("max_steps = 4\nsave_steps = 1\n{more}"));
+        stopped(&room.run("train run.toml"), &["the checkpoint is of a run with other values of", expected]);
+    }
+    write_run(&room, "run.toml", "out", "max_steps = 4\nsave_steps = 2\nlogging_steps = 2\nthreads = 1");
+    let ran = room.run("train run.toml").ended(0);
+    assert!(ran.err.contains("going on behind step 2 of 4"), "{}", ran.err);
+    let ran = room.run("train run.toml").ended(0);
+    assert!(ran.err.contains("finished already"), "{}", ran.err);
+    room.write("data.jsonl", samples(11));
+    stopped(&room.run("train run.toml"), &["other training data"]);
+}
+
+/// It ended with an error that has all of `parts`.
+#[track_caller]
+fn stopped(ran: &command::Ran, parts: &[&str]) {
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    let error = ran.err.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+    for part in parts {
+        assert!(error.contains(part), "{part:?} is missing: {}", ran.err);
+    }
+}
+
+/// Reasons to stop, each with a diagnosis; what was reached before is kept.
+#[test]
+fn a_run_that_goes_wrong_ends_with_a_diagnosis() {
+    // No completion is ever right, and nothing else is rewarded.
+    let room = room("q8_0", "");
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    let dead = text.replace("soft_punish_cache = 20\n", "").replace("max_steps = 6", "max_steps = 60\nmax_dead_steps = 3");
+    room.write("dead.toml", dead.replace("\"out\"", "\"dead\""));
+    stopped(&room.run("train dead.toml"), &["nothing was learnt for 4 rounds", "the same reward, 0.000 on average", "too hard"]);
+    // A learning rate that makes numbers of no kind.
+    let wild = text.replace("learning_rate = 1e-2", "learning_rate = 1e30\nmax_grad_norm = 0.0").replace("max_steps = 6", "max_steps = 60");
+    room.write("wild.toml", wild.replace("\"out\"", "\"wild\""));
+    stopped(&room.run("train wild.toml"), &[]);
+    assert!(!room.path("wild/adapter").exists() && !room.path("wild/adapter.gguf").exists());
+    // A sampler that rounds more than was allowed.
+    let apart = text.replace("max_steps = 6", "max_steps = 6\nmax_sampling_difference = 1e-9");
+    room.write("apart.toml", apart.replace("\"out\"", "\"apart\""));
+    stopped(&room.run("train apart.toml"), &["the sampler is no longer the trainer's model", "max_sampling_difference = 0.000000001"]);
+    assert!(!room.path("apart/adapter").exists());
+}
+
+/// A disk that is full ends the run, and the last checkpoint is whole.
+#[test]
+fn a_full_disk_loses_what_came_after_the_last_checkpoint() {
+    let more = "max_steps = 24\nsave_steps = 1\nsave_total_limit = 100\nlog_completions_steps = 1\neval_steps = 0";
+    let room = room("q8_0", more);
+    // So slowly that completions stay as long as they are, and fill the log.
+    let slow = |name: &str| {
+        let text = String::from_utf8(room.read(name)).expect("UTF-8");
+        room.write(name, text.replace("learning_rate = 1e-2", "learning_rate = 1e-6"));
+    };
+    slow("run.toml");
+    let ran = room.on_a_full_disk(100, "train run.toml");
+    stopped(&ran, &["cannot write"]);
+    let kept = checkpoint::all(&room.path("out")).expect("a folder");
+    assert!(!kept.is_empty() && kept.len() < 24, "{kept:?}");
+    room.run("train run.toml").ended(0);
+    write_run(&room, "whole.toml", "whole", more);
+    slow("whole.toml");
+    room.run("train whole.toml").ended(0);
+    same(&result(&room, "whole"), &result(&room, "out"));
+}
+
+/// Adapters beneath stay as they are, and are sampled with: what is sampled is what is trained there, too.
+#[test]
+fn an_adapter_is_trained_on_top_of_another() {
+    let room = room("f32", "max_steps = 12\neval_steps = 0");
+    room.run("train run.toml").ended(0);
+    let more = "frozen_adapters = [\"out/adapter.gguf\"]\nmax_steps = 6\neval_steps = 0\n[grpo]\nbeta = 0.1";
+    write_run(&room, "second.toml", "second", more);
+    room.run("train second.toml").ended(0);
+    for name in ["min", "max"] {
+        let all = values(&room, "second", &format!("sampling/importance_sampling_ratio/{name}"));
+        assert!(all.len() == 6 && all.iter().all(|ratio| (ratio - 1.0).abs() < 1e-3), "{name}: {all:?}");
+    }
+    // It begins where the first ended, and that is the reference.
+    let (ended, begun) = (values(&room, "out", "eval_reward"), values(&room, "second", "eval_reward"));
+    assert!((ended[ended.len() - 1] - begun[0]).abs() < 0.1 && begun[0] > ended[0] + 0.1, "{ended:?} {begun:?}");
+    let kl = values(&room, "second", "kl");
+    assert!(kl[0].abs() < 1e-5 && kl[5] > 1e-5, "{kl:?}");
+    // From the adapter itself.
+    write_run(&room, "third.toml", "third", "adapter = \"out/adapter\"\nmax_steps = 1\neval_steps = 0");
+    room.run("train third.toml").ended(0);
+    assert_eq!(values(&room, "third", "eval_reward")[0], begun[0]);
 }
