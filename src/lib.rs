@@ -62,6 +62,8 @@ pub mod validate;
 pub mod annotate;
 #[cfg(all(feature = "llama", feature = "train"))]
 pub mod distill;
+#[cfg(all(feature = "llama", feature = "train"))]
+pub mod eval;
 #[cfg(feature = "report")]
 pub mod report;
 

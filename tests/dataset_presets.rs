@@ -31,6 +31,8 @@ struct Case {
 
 /// New records in the shape of each data set.
 fn cases() -> Vec<Case> {
+    // The order depends on the question.
+    const GPQA: &str = "Which one?\n\nA) that\nB) these\nC) this\nD) those";
     const STEPS: &str = "[Answer 1]: one\n\n[Answer 2]: two\n\n";
     let case = |preset, record, id, problem, domain, teachers, students, answer| Case {
         preset,
@@ -175,6 +177,57 @@ fn cases() -> Vec<Case> {
             &[],
             Some("1,000"),
         ),
+        case(
+            "olympiadbench",
+            json!({"id": 7, "context": "Let x be 1. ", "question": "x and 2x?", "final_answer": ["1", "2"], "solution": ["so"]}),
+            "7",
+            "Let x be 1.\n\nx and 2x?",
+            Math,
+            &["so"],
+            &[],
+            Some("1, 2"),
+        ),
+        case(
+            "gpqa",
+            json!({"Record ID": "r", "Question": "Which one?", "Correct Answer": "this", "Incorrect Answer 1": "that",
+                   "Incorrect Answer 2": "these", "Incorrect Answer 3": "those\n"}),
+            "r",
+            GPQA,
+            Domain::Science,
+            &[],
+            &[],
+            Some("C"),
+        ),
+        case(
+            "svamp",
+            json!({"ID": "c", "Body": "Ada has 3 pens", "Question": "How many?", "Answer": 3.0}),
+            "c",
+            "Ada has 3 pens. How many?",
+            Math,
+            &[],
+            &[],
+            Some("3.0"),
+        ),
+        case(
+            "benchmark",
+            json!({"id": 60, "problem": "p", "question": "p", "answer": "204", "solution": "long", "url": "u"}),
+            "60",
+            "p",
+            Math,
+            &["long"],
+            &[],
+            Some("204"),
+        ),
+        case(
+            "benchmark",
+            json!({"problem": "p", "answer": "204", "subject": "Algebra", "unique_id": "test/algebra/1.json"}),
+            "test/algebra/1.json",
+            "p",
+            Math,
+            &[],
+            &[],
+            Some("204"),
+        ),
     ]
 }
 
@@ -267,6 +320,10 @@ fn the_files_of_the_data_folder_are_read_whole() {
         ("perturbation.jsonl", "perturbation", 815, 815, 815, 0),
         ("prmbench_classified.jsonl.gz", "prmbench", 6051, 6051, 0, 0),
         ("prmbench_multi_solutions.jsonl", "prmbench", 91, 91, 91, 3),
+        ("bench_aime24.jsonl", "benchmark", 30, 30, 30, 0),
+        ("bench_amc23.jsonl", "benchmark", 40, 0, 40, 0),
+        ("bench_olympiadbench.jsonl", "olympiadbench", 675, 675, 675, 0),
+        ("bench_svamp.jsonl", "svamp", 1000, 0, 1000, 0),
     ] {
         let mut source = Source::open(&[folder.join(file)]).expect("opened");
         let mut mapping = Mapping::default().without_students();

@@ -130,6 +130,17 @@ A run file:
 
 An interrupted run is taken up by the same command. Every key: docs/training.md")]
     Train(TrainArgs),
+    /// Measure a model on problems with answers: pass@1, pass@k, majority vote, structure; or compare two measurements
+    #[cfg(all(feature = "train", feature = "llama"))]
+    #[command(after_help = "\
+Examples:
+  rlkd eval --model student.gguf --data math500.jsonl -o base.jsonl
+  rlkd eval --model student.gguf --adapter runs/rlkd/adapter --data math500.jsonl -n 16 -o rlkd.jsonl
+  rlkd eval --compare base.jsonl rlkd.jsonl        # the same problems, with a paired test
+
+Reads files shaped as AIME, AMC, MATH-500, GPQA, GSM8K, OlympiadBench, SVAMP, or rlkd's own. Instruct models want to be told
+where the answer goes: --system 'Put the final answer in \\boxed{}.' An interrupted run is taken up by the same command.")]
+    Eval(EvalArgs),
     /// Make word problems whose structure is known
     #[command(after_help = "\
 Examples:
@@ -543,6 +554,69 @@ pub struct SftArgs {
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     /// No progress bar and no messages
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `rlkd eval`.
+#[cfg(all(feature = "train", feature = "llama"))]
+#[derive(Args)]
+pub struct EvalArgs {
+    /// The model: a GGUF file, or what `rlkd models` knows
+    #[arg(short, long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub model: Option<String>,
+    /// Adapters, put together if there are several
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub adapter: Vec<PathBuf>,
+    /// Files of problems
+    #[arg(short, long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath)]
+    pub data: Vec<PathBuf>,
+    /// Where the results go, a line for each problem
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Most problems: the first ones
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// What the model is told before the problem
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// Samples of each problem
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 4)]
+    pub samples: usize,
+    /// Temperature; 0 takes the most likely token
+    #[arg(long, value_name = "T", default_value_t = 0.6)]
+    pub temperature: f32,
+    /// Keeps the fewest most likely tokens whose probabilities sum to at least that
+    #[arg(long, value_name = "P", default_value_t = 0.95)]
+    pub top_p: f32,
+    /// Keeps the most likely tokens; 0 is all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub top_k: u32,
+    /// Most tokens of a sample
+    #[arg(long, value_name = "N", default_value_t = 2048)]
+    pub max_tokens: usize,
+    /// Tokens that a sequence may hold
+    #[arg(long, value_name = "N")]
+    pub ctx: Option<u32>,
+    /// Sequences that are decoded at once
+    #[arg(long, value_name = "N")]
+    pub parallel: Option<u32>,
+    /// Threads; 0 is one for each core
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
+    /// The seed of every draw
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Keep what was written
+    #[arg(long)]
+    pub texts: bool,
+    /// Compare two files of results on the problems that both have
+    #[arg(long, num_args = 2, value_names = ["FIRST", "SECOND"], conflicts_with_all = ["model", "data", "output"])]
+    pub compare: Vec<PathBuf>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bar
     #[arg(short, long)]
     pub quiet: bool,
 }

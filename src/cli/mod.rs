@@ -6,6 +6,8 @@ mod adapter;
 mod annotate;
 mod args;
 mod calibrate;
+#[cfg(all(feature = "train", feature = "llama"))]
+mod eval;
 mod explain;
 mod models;
 mod plan;
@@ -55,6 +57,8 @@ pub fn main() -> ExitCode {
         Command::Annotate(args) => annotate::annotate(&args),
         #[cfg(all(feature = "train", feature = "llama"))]
         Command::Sft(args) => sft::sft(&args),
+        #[cfg(all(feature = "train", feature = "llama"))]
+        Command::Eval(args) => eval::eval(&args),
         #[cfg(all(feature = "train", feature = "llama"))]
         Command::Train(args) => train::train(&args),
         #[cfg(feature = "train")]

@@ -22,6 +22,8 @@ pub struct Preset {
     pub id: &'static [&'static str],
     /// The problem: the first of these paths that is there.
     pub problem: &'static [&'static str],
+    /// The problem of records that have it in several parts.
+    pub question: Option<fn(&Value) -> Option<String>>,
     /// The domain: the first of these paths that is there.
     pub domain: &'static [&'static str],
     /// The domain of records that state none.
@@ -60,6 +62,7 @@ const NATIVE: Preset = Preset {
     keys: &[&["students", "student"]],
     id: &["id"],
     problem: &["problem"],
+    question: None,
     domain: &["domain"],
     default_domain: Domain::Other,
     answer: Answer::At(&["answer"]),
@@ -118,6 +121,26 @@ pub static PRESETS: &[Preset] = &[
         default_domain: Domain::Math, answer: Answer::At(&["ground_truth"]), teachers: Traces::By(original_process), students: Traces::By(modified_process), ..NATIVE
     },
     Preset {
+        name: "olympiadbench", about: "OlympiadBench: context and question, final_answer (a list), solution (the teacher)",
+        keys: &[&["question"], &["final_answer"]], problem: &[], question: Some(with_context), default_domain: Domain::Math,
+        answer: Answer::By(final_answers), teachers: Traces::At(&["solution"]), students: Traces::Nowhere, ..NATIVE
+    },
+    Preset {
+        name: "gpqa", about: "GPQA: Question, Correct Answer, Incorrect Answer 1 to 3, in an order that depends on the question",
+        keys: &[&["Question"], &["Correct Answer"]], id: &["Record ID"], problem: &[], question: Some(with_choices), default_domain: Domain::Science,
+        answer: Answer::By(choice), teachers: Traces::At(&["Explanation"]), students: Traces::Nowhere, ..NATIVE
+    },
+    Preset {
+        name: "svamp", about: "SVAMP: Body and Question, Answer",
+        keys: &[&["Body"], &["Question"], &["Answer"]], id: &["ID"], problem: &[], question: Some(body_and_question), default_domain: Domain::Math,
+        answer: Answer::At(&["Answer"]), teachers: Traces::Nowhere, students: Traces::Nowhere, ..NATIVE
+    },
+    Preset {
+        name: "benchmark", about: "AIME, AMC, MATH-500 and the like: problem, answer; solution, if any, is the teacher's",
+        keys: &[&["problem"], &["answer"], &["solution", "url", "unique_id", "subject"]], id: &["unique_id", "id"], default_domain: Domain::Math,
+        teachers: Traces::At(&["solution"]), students: Traces::Nowhere, ..NATIVE
+    },
+    Preset {
         name: "gsm8k", about: "GSM8K: question, answer (human solution with #### and the result: the teacher)",
         keys: &[&["question"], &["answer"]], problem: &["question"], default_domain: Domain::Math,
         answer: Answer::By(solution_answer), teachers: Traces::By(solution_steps), students: Traces::Nowhere, ..NATIVE
@@ -130,6 +153,45 @@ fn text<'v>(record: &'v Value, key: &str) -> Result<Option<&'v str>> {
         Some(Value::String(text)) => Ok(Some(text)),
         Some(other) => Err(Error::data(format!("`{key}` is {}, not a string", kind(other)))),
     }
+}
+
+fn with_context(record: &Value) -> Option<String> {
+    let part = |key: &str| record.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let question = part("question")?;
+    Some(part("context").map_or(question.to_owned(), |context| format!("{context}\n\n{question}")))
+}
+
+fn final_answers(record: &Value) -> Option<String> {
+    let all: Option<Vec<&str>> = record.get("final_answer")?.as_array()?.iter().map(Value::as_str).collect();
+    all.filter(|all| !all.is_empty()).map(|all| all.join(", "))
+}
+
+fn body_and_question(record: &Value) -> Option<String> {
+    let body = record.get("Body")?.as_str()?.trim();
+    let stop = if body.ends_with(['.', '!', '?', ',']) { "" } else { "." };
+    Some(format!("{body}{stop} {}", record.get("Question")?.as_str()?.trim()))
+}
+
+/// The choices of a GPQA question in an order that depends on the question alone, and the place of the right one.
+fn choices(record: &Value) -> Option<(Vec<&str>, usize)> {
+    let keys = ["Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3"];
+    let all: Vec<&str> = keys.iter().map_while(|key| record.get(key)?.as_str()).map(str::trim).collect();
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    let question = record.get("Question")?.as_str()?;
+    crate::seed::Seed(xxhash_rust::xxh3::xxh3_64(question.as_bytes())).stream("choices", 0).shuffle(&mut order);
+    let right = order.iter().position(|at| *at == 0)?;
+    Some((order.into_iter().map(|at| all[at]).collect(), right))
+}
+
+fn with_choices(record: &Value) -> Option<String> {
+    let (all, _) = choices(record)?;
+    let lines: Vec<String> = all.iter().zip('A'..).map(|(choice, letter)| format!("{letter}) {choice}")).collect();
+    Some(format!("{}\n\n{}", record.get("Question")?.as_str()?.trim(), lines.join("\n")))
+}
+
+fn choice(record: &Value) -> Option<String> {
+    let (_, right) = choices(record)?;
+    Some(char::from(b'A' + right as u8).to_string())
 }
 
 fn verified_generations(record: &Value) -> Result<Vec<Trace>> {

@@ -73,9 +73,10 @@ impl Whole<'_> {
         };
         let problem = match self.named(Column::Problem)? {
             Some((path, value)) => self.problem(path, value)?,
-            None => match self.first(preset.problem)? {
-                Some((path, value)) => self.problem(&path, value)?,
-                None => None,
+            None => match (preset.question, self.first(preset.problem)?) {
+                (Some(read), _) => read(self.value),
+                (None, Some((path, value))) => self.problem(&path, value)?,
+                (None, None) => None,
             },
         };
         let domain = match self.named(Column::Domain)? {

@@ -6,10 +6,10 @@
 //! that was killed ends with the same bits on a processor.
 
 pub mod config;
-mod data;
+pub(crate) mod data;
 mod guard;
 mod round;
-mod sampler;
+pub(crate) mod sampler;
 mod teachers;
 mod update;
 
