@@ -32,7 +32,7 @@ struct Case {
 /// New records in the shape of each data set.
 fn cases() -> Vec<Case> {
     // The order depends on the question.
-    const GPQA: &str = "Which one?\n\nA) that\nB) these\nC) this\nD) those";
+    const GPQA: &str = "Which one?\n\nA) these\nB) those\nC) that\nD) this";
     const STEPS: &str = "[Answer 1]: one\n\n[Answer 2]: two\n\n";
     let case = |preset, record, id, problem, domain, teachers, students, answer| Case {
         preset,
@@ -196,7 +196,7 @@ fn cases() -> Vec<Case> {
             Domain::Science,
             &[],
             &[],
-            Some("C"),
+            Some("D"),
         ),
         case(
             "svamp",

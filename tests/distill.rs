@@ -47,9 +47,12 @@ fn values(room: &Room, out: &str, name: &str) -> Vec<f64> {
 
 /// The adapter's files, the metrics that do not depend on the clock, and the completions.
 fn result(room: &Room, out: &str) -> (Vec<Vec<u8>>, Vec<Value>, Vec<u8>) {
-    let files = ["adapter/adapter_model.safetensors", "adapter.gguf"].map(|name| room.read(&format!("{out}/{name}")));
+    let files =
+        ["adapter/adapter_model.safetensors", "adapter.gguf"].map(|name| room.read(&format!("{out}/{name}")));
     let lines = entries(room, out).into_iter().map(|mut entry| {
-        entry.values.retain(|name, _| !["time", "second", "runtime"].iter().any(|clock| name.contains(clock)));
+        entry
+            .values
+            .retain(|name, _| !["time", "second", "runtime"].iter().any(|clock| name.contains(clock)));
         serde_json::to_value(entry).expect("JSON")
     });
     (files.to_vec(), lines.collect(), room.read(&format!("{out}/completions.jsonl")))
@@ -79,7 +82,16 @@ fn what_is_sampled_is_what_is_trained() {
     assert!(lengths[1] < 0.6 * lengths[0], "{lengths:?}");
     let rewards = values(&room, "out", "eval_reward");
     assert!(rewards[1] > rewards[0] + 0.3, "{rewards:?}");
-    for name in ["reward", "reward_std", "loss", "entropy", "grad_norm", "learning_rate", "clip_ratio/region_mean", "completions/clipped_ratio"] {
+    for name in [
+        "reward",
+        "reward_std",
+        "loss",
+        "entropy",
+        "grad_norm",
+        "learning_rate",
+        "clip_ratio/region_mean",
+        "completions/clipped_ratio",
+    ] {
         assert_eq!(values(&room, "out", name).len(), 40, "{name}");
     }
     // The log of completions can be explained.
@@ -88,6 +100,14 @@ fn what_is_sampled_is_what_is_trained() {
     let id = log[0]["id"].as_str().expect("an id");
     room.run(&format!("explain out/completions.jsonl --id {id}")).ended(0);
     room.run("adapter info out/adapter --model base.gguf").ended(0);
+    let page = String::from_utf8(room.read("out/run.html")).expect("UTF-8");
+    assert!(page.contains("What it wrote last") && page.contains("Spread of the reward within groups"));
+    // What it would take.
+    let plan = room.run("plan run.toml --json").ended(0).records().remove(0);
+    let part = |one: &str, other: &str| plan[one][other].as_u64().expect("bytes");
+    assert_eq!(plan["total"].as_u64(), Some(part("trainer", "total") + part("sampler", "total")));
+    let refused = room.run("plan run.toml --memory 1MiB");
+    assert!(refused.code == Some(1) && refused.err.contains("engine.parallel"), "{}", refused.err);
 }
 
 /// All ways to use a round: several steps and passes, every loss and correction, a reference.
@@ -96,12 +116,30 @@ fn every_way_to_learn_from_a_round_works() {
     let room = room("f32", "");
     let cases = [
         ("two", "steps_per_generation = 2\nnum_iterations = 2\nmax_steps = 8\n[grpo]\nepsilon_high = 0.28"),
-        ("kl", "importance_sampling = \"sequence_mask\"\n[grpo]\nbeta = 0.04\nloss_type = \"grpo\"\nentropy_coef = 0.01"),
-        ("gspo", "num_iterations = 2\ngradient_accumulation_steps = 2\nper_device_train_batch_size = 8\n[grpo]\nimportance_sampling_level = \"sequence\"\nloss_type = \"grpo\""),
-        ("cispo", "num_iterations = 2\nimportance_sampling = \"token_mask\"\n[grpo]\nloss_type = \"cispo\"\nepsilon_high = 5.0"),
-        ("dr", "mask_truncated_completions = true\nimportance_sampling = \"none\"\n[grpo]\nloss_type = \"dr_grpo\"\nscale_rewards = \"none\""),
-        ("bnpo", "dead_groups = \"resample\"\ntemperature_end = 0.7\ntop_p = 0.99\n[grpo]\nloss_type = \"bnpo\"\nscale_rewards = \"batch\"\nmulti_objective_aggregation = \"normalize_then_sum\""),
-        ("skip", "dead_groups = \"skip\"\nimportance_sampling = \"sequence_truncate\"\nmicro_batch_tokens = 64"),
+        (
+            "kl",
+            "importance_sampling = \"sequence_mask\"\n[grpo]\nbeta = 0.04\nloss_type = \"grpo\"\nentropy_coef = 0.01",
+        ),
+        (
+            "gspo",
+            "num_iterations = 2\ngradient_accumulation_steps = 2\nper_device_train_batch_size = 8\n[grpo]\nimportance_sampling_level = \"sequence\"\nloss_type = \"grpo\"",
+        ),
+        (
+            "cispo",
+            "num_iterations = 2\nimportance_sampling = \"token_mask\"\n[grpo]\nloss_type = \"cispo\"\nepsilon_high = 5.0",
+        ),
+        (
+            "dr",
+            "mask_truncated_completions = true\nimportance_sampling = \"none\"\n[grpo]\nloss_type = \"dr_grpo\"\nscale_rewards = \"none\"",
+        ),
+        (
+            "bnpo",
+            "dead_groups = \"resample\"\ntemperature_end = 0.7\ntop_p = 0.99\n[grpo]\nloss_type = \"bnpo\"\nscale_rewards = \"batch\"\nmulti_objective_aggregation = \"normalize_then_sum\"",
+        ),
+        (
+            "skip",
+            "dead_groups = \"skip\"\nimportance_sampling = \"sequence_truncate\"\nmicro_batch_tokens = 64",
+        ),
     ];
     for (out, more) in cases {
         write_run(&room, "case.toml", out, more);
@@ -111,7 +149,9 @@ fn every_way_to_learn_from_a_round_works() {
         assert!(values(&room, out, "grad_norm").iter().any(|norm| *norm > 0.0), "{out}");
         match out {
             // The second pass is off the policy that wrote.
-            "two" => assert!(values(&room, out, "clip_ratio/region_mean").iter().any(|clipped| *clipped > 0.0)),
+            "two" => {
+                assert!(values(&room, out, "clip_ratio/region_mean").iter().any(|clipped| *clipped > 0.0))
+            }
             "kl" => {
                 let kl = values(&room, out, "kl");
                 assert!(kl[0].abs() < 1e-5 && kl[5] > 1e-4, "{kl:?}");
@@ -124,7 +164,8 @@ fn every_way_to_learn_from_a_round_works() {
 /// `kill -9` at twenty random moments, and the same command each time: the same bits.
 #[test]
 fn a_run_that_is_killed_ends_with_the_same_bits() {
-    let more = "max_steps = 52\nsave_steps = 1\neval_steps = 20\nlog_completions_steps = 3\nnum_iterations = 2";
+    let more =
+        "max_steps = 52\nsave_steps = 1\neval_steps = 20\nlog_completions_steps = 3\nnum_iterations = 2";
     let room = room("q8_0", "");
     write_run(&room, "whole.toml", "whole", more);
     write_run(&room, "killed.toml", "killed", more);
@@ -169,7 +210,10 @@ fn wrong_runs_are_named() {
     for (more, expected) in [
         ("per_device_train_batch_size = 6", "no multiple of num_generations = 4"),
         ("num_generations = 1", "num_generations = 1: from 2"),
-        ("steps_per_generation = 3\ngradient_accumulation_steps = 2", "no multiple of gradient_accumulation_steps"),
+        (
+            "steps_per_generation = 3\ngradient_accumulation_steps = 2",
+            "no multiple of gradient_accumulation_steps",
+        ),
         ("temperature = 0.0", "temperature"),
         ("importance_sampling_cap = 0.5", "importance_sampling_cap = 0.5"),
         ("top_p = 0.0", "top_p"),
@@ -182,7 +226,11 @@ fn wrong_runs_are_named() {
         write_run(&room, "wrong.toml", "wrong", more);
         let ran = room.run("train wrong.toml");
         assert_eq!(ran.code, Some(1), "{more}");
-        assert!(ran.err.contains(expected) || expected == "leave no room" && ran.err.contains("longer than"), "{more}: {}", ran.err);
+        assert!(
+            ran.err.contains(expected) || expected == "leave no room" && ran.err.contains("longer than"),
+            "{more}: {}",
+            ran.err
+        );
     }
     let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
     for (from, to, expected) in [
@@ -197,7 +245,8 @@ fn wrong_runs_are_named() {
     // Problems without what the rewards need.
     room.write("bare.jsonl", "{\"problem\": \"How many?\"}\n{\"question\": 3}\n");
     room.write("wrong.toml", text.replacen("data.jsonl", "bare.jsonl", 1).replace("\"out\"", "\"wrong\""));
-    room.run("train wrong.toml").failed(&["no problems to work on", "neither a gold answer nor a teacher's trace"]);
+    room.run("train wrong.toml")
+        .failed(&["no problems to work on", "neither a gold answer nor a teacher's trace"]);
     assert!(!room.path("wrong/adapter").exists());
 }
 
@@ -240,25 +289,36 @@ fn a_run_that_goes_wrong_ends_with_a_diagnosis() {
     // No completion is ever right, and nothing else is rewarded.
     let room = room("q8_0", "");
     let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
-    let dead = text.replace("soft_punish_cache = 20\n", "").replace("max_steps = 6", "max_steps = 60\nmax_dead_steps = 3");
+    let dead = text
+        .replace("soft_punish_cache = 20\n", "")
+        .replace("max_steps = 6", "max_steps = 60\nmax_dead_steps = 3");
     room.write("dead.toml", dead.replace("\"out\"", "\"dead\""));
-    stopped(&room.run("train dead.toml"), &["nothing was learnt for 4 rounds", "the same reward, 0.000 on average", "too hard"]);
+    stopped(
+        &room.run("train dead.toml"),
+        &["nothing was learnt for 4 rounds", "the same reward, 0.000 on average", "too hard"],
+    );
     // A learning rate that makes numbers of no kind.
-    let wild = text.replace("learning_rate = 1e-2", "learning_rate = 1e30\nmax_grad_norm = 0.0").replace("max_steps = 6", "max_steps = 60");
+    let wild = text
+        .replace("learning_rate = 1e-2", "learning_rate = 1e30\nmax_grad_norm = 0.0")
+        .replace("max_steps = 6", "max_steps = 60");
     room.write("wild.toml", wild.replace("\"out\"", "\"wild\""));
     stopped(&room.run("train wild.toml"), &[]);
     assert!(!room.path("wild/adapter").exists() && !room.path("wild/adapter.gguf").exists());
     // A sampler that rounds more than was allowed.
     let apart = text.replace("max_steps = 6", "max_steps = 6\nmax_sampling_difference = 1e-9");
     room.write("apart.toml", apart.replace("\"out\"", "\"apart\""));
-    stopped(&room.run("train apart.toml"), &["the sampler is no longer the trainer's model", "max_sampling_difference = 0.000000001"]);
+    stopped(
+        &room.run("train apart.toml"),
+        &["the sampler is no longer the trainer's model", "max_sampling_difference = 0.000000001"],
+    );
     assert!(!room.path("apart/adapter").exists());
 }
 
 /// A disk that is full ends the run, and the last checkpoint is whole.
 #[test]
 fn a_full_disk_loses_what_came_after_the_last_checkpoint() {
-    let more = "max_steps = 24\nsave_steps = 1\nsave_total_limit = 100\nlog_completions_steps = 1\neval_steps = 0";
+    let more =
+        "max_steps = 24\nsave_steps = 1\nsave_total_limit = 100\nlog_completions_steps = 1\neval_steps = 0";
     let room = room("q8_0", more);
     // So slowly that completions stay as long as they are, and fill the log.
     let slow = |name: &str| {
@@ -291,7 +351,10 @@ fn an_adapter_is_trained_on_top_of_another() {
     }
     // It begins where the first ended, and that is the reference.
     let (ended, begun) = (values(&room, "out", "eval_reward"), values(&room, "second", "eval_reward"));
-    assert!((ended[ended.len() - 1] - begun[0]).abs() < 0.1 && begun[0] > ended[0] + 0.1, "{ended:?} {begun:?}");
+    assert!(
+        (ended[ended.len() - 1] - begun[0]).abs() < 0.1 && begun[0] > ended[0] + 0.1,
+        "{ended:?} {begun:?}"
+    );
     let kl = values(&room, "second", "kl");
     assert!(kl[0].abs() < 1e-5 && kl[5] > 1e-5, "{kl:?}");
     // From the adapter itself.

@@ -28,14 +28,19 @@ fn a_model_is_measured() {
     let found = ran.records().remove(0);
     for name in ["pass@1", "pass@2", "pass@4", "majority@4", "structure", "tokens", "cut"] {
         let figure = &found[name];
-        assert!(figure["low"].as_f64() <= figure["mean"].as_f64() && figure["mean"].as_f64() <= figure["high"].as_f64(), "{name}: {found}");
+        assert!(
+            figure["low"].as_f64() <= figure["mean"].as_f64()
+                && figure["mean"].as_f64() <= figure["high"].as_f64(),
+            "{name}: {found}"
+        );
     }
     // Every eleventh has no gold answer: nothing is said of it.
     let judged = found["pass@1"]["n"].as_u64().expect("a number");
-    assert!(judged < 70 && judged >= 60 && found["tokens"]["n"] == 70, "{found}");
+    assert!((60..70).contains(&judged) && found["tokens"]["n"] == 70, "{found}");
     let all = read(&room.path("one.jsonl")).expect("results");
     assert_eq!(all.len(), 70);
-    assert!(all.iter().all(|one| one.samples.len() == 4 && one.samples.iter().all(|sample| sample.text.is_some() && sample.tokens <= 13)));
+    assert!(all.iter().all(|one| one.samples.len() == 4
+        && one.samples.iter().all(|sample| sample.text.is_some() && sample.tokens <= 13)));
     assert_eq!(serde_json::to_value(figures(&all)).expect("JSON"), found);
     // Done already: the same once more, and nothing is written.
     let before = room.read("one.jsonl");
@@ -66,7 +71,10 @@ fn a_run_that_is_broken_off_goes_on() {
     let whole = room.read("whole.jsonl");
     let args: Vec<String> = format!("{EVAL} -o killed.jsonl").split(' ').map(str::to_owned).collect();
     let mut child = room.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
-    let lines = || std::fs::read(room.path("killed.jsonl")).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count());
+    let lines = || {
+        std::fs::read(room.path("killed.jsonl"))
+            .map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count())
+    };
     while lines() < 20 && child.try_wait().expect("a child").is_none() {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -103,7 +111,10 @@ fn benchmarks_are_asked() {
     let room = room();
     for name in ["bench_aime24", "bench_amc23", "bench_olympiadbench", "bench_svamp", "gsm8k_train"] {
         let file = folder.join(format!("{name}.jsonl"));
-        let args = format!("eval --model base.gguf --data {} -n 2 --max-tokens 4 --limit 5 --threads 1 -o {name}.jsonl --json", file.display());
+        let args = format!(
+            "eval --model base.gguf --data {} -n 2 --max-tokens 4 --limit 5 --threads 1 -o {name}.jsonl --json",
+            file.display()
+        );
         let found: Value = room.run(&args).ended(0).records().remove(0);
         assert_eq!(found["tokens"]["n"], 5, "{name}: {found}");
         assert!(found["pass@1"]["n"].as_u64().is_some_and(|n| n >= 4), "{name}: {found}");
@@ -115,7 +126,9 @@ fn benchmarks_are_asked() {
     );
     room.write("math.jsonl", "{\"problem\": \"1 + 1?\", \"solution\": \"2\", \"answer\": \"2\", \"subject\": \"Algebra\", \"unique_id\": \"x/1\"}\n");
     for name in ["gpqa", "math"] {
-        let args = format!("eval --model base.gguf --data {name}.jsonl -n 2 --max-tokens 4 --threads 1 -o {name}-out.jsonl --json");
+        let args = format!(
+            "eval --model base.gguf --data {name}.jsonl -n 2 --max-tokens 4 --threads 1 -o {name}-out.jsonl --json"
+        );
         let found: Value = room.run(&args).ended(0).records().remove(0);
         assert_eq!(found["pass@1"]["n"], 1, "{name}: {found}");
     }

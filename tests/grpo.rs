@@ -168,7 +168,13 @@ fn two_tokens_by_hand() {
         Sequence { advantage: -0.5, tokens: 2..3 },
         Sequence { advantage: 2.0, tokens: 3..3 },
     ];
-    let batch = Batch { sequences, num_items: 3.0, max_completion_length: 4, accumulation_steps: 1, ..Batch::default() };
+    let batch = Batch {
+        sequences,
+        num_items: 3.0,
+        max_completion_length: 4,
+        accumulation_steps: 1,
+        ..Batch::default()
+    };
     let slopes = |loss_type: LossType, epsilon_high: Option<f64>| -> Vec<f32> {
         let config = GrpoConfig { loss_type, epsilon_high, ..GrpoConfig::default() };
         let objective = Objective::new(&config, &batch, &[]).expect("an objective");
@@ -189,12 +195,17 @@ fn two_tokens_by_hand() {
 #[test]
 fn a_sampler_is_corrected_on_the_way() {
     let (now, sampler): ([f64; 3], [f64; 3]) = ([-1.0, -0.2, -3.0], [-1.5, -0.1, -9.0]);
-    let sequences = vec![
-        Sequence { advantage: 1.0, tokens: 0..2 },
-        Sequence { advantage: -0.5, tokens: 2..3 },
-    ];
-    let before = Batch { sequences, num_items: 3.0, max_completion_length: 4, accumulation_steps: 1, ..Batch::default() };
-    let corrected = |most: f64| now.iter().zip(sampler).map(|(one, other)| (one - other).exp().min(most)).collect();
+    let sequences =
+        vec![Sequence { advantage: 1.0, tokens: 0..2 }, Sequence { advantage: -0.5, tokens: 2..3 }];
+    let before = Batch {
+        sequences,
+        num_items: 3.0,
+        max_completion_length: 4,
+        accumulation_steps: 1,
+        ..Batch::default()
+    };
+    let corrected =
+        |most: f64| now.iter().zip(sampler).map(|(one, other)| (one - other).exp().min(most)).collect();
     for most in [1.0, 1.3, 3.0] {
         let lazily = Batch { sampler: Some((sampler.to_vec(), most)), ..before.clone() };
         let made = Batch { correction: Some(corrected(most)), ..before.clone() };

@@ -301,12 +301,12 @@ fn suites_name_the_file_that_is_missing_or_wrong() {
     for suite in SUITES {
         assert!(!suite.files.is_empty());
         let folder = tempfile::tempdir().expect("a folder");
-        let error = (suite.run)(folder.path()).expect_err("no files").to_string();
+        let error = (suite.run)(folder.path(), &Default::default()).expect_err("no files").to_string();
         assert!(suite.files.iter().any(|file| error.contains(file)), "{}: {error}", suite.name);
         for file in suite.files {
             std::fs::write(folder.path().join(file), "\n{\"what\": \u{1f469}\n").expect("written");
         }
-        let error = (suite.run)(folder.path()).expect_err("no records").to_string();
+        let error = (suite.run)(folder.path(), &Default::default()).expect_err("no records").to_string();
         assert!(suite.files.iter().any(|f| error.contains(&format!("{f}:2"))), "{}: {error}", suite.name);
         let (path, place) = (folder.path().display().to_string(), error.contains("/"));
         assert!(error.contains(&path) && place, "{}: {error}", suite.name);

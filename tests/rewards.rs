@@ -370,7 +370,7 @@ fn open_r1_agrees() {
         return;
     }
     let suite = SUITES.iter().find(|suite| suite.name == "rewards").unwrap();
-    let report = (suite.run)(&data).unwrap();
+    let report = (suite.run)(&data, &Default::default()).unwrap();
     println!("open-r1 cases: {} of {}", report.passed, report.n);
     assert!(report.n > 0);
     assert_eq!(report.notes, Vec::<String>::new());
@@ -381,15 +381,21 @@ fn open_r1_agrees() {
 fn a_bad_case_file_says_where() {
     let folder = tempfile::tempdir().unwrap();
     let suite = SUITES.iter().find(|suite| suite.name == "rewards").unwrap();
-    assert!((suite.run)(folder.path()).err().unwrap().to_string().contains("cannot open"));
+    assert!(
+        (suite.run)(folder.path(), &Default::default()).err().unwrap().to_string().contains("cannot open")
+    );
     let file = folder.path().join("open_r1_reward_cases.jsonl");
     let good = r#"{"reward":"format","params":{},"completions":["x"],"expected":[1.0]}"#;
     std::fs::write(&file, format!("{good}\n\n{{\"reward\":1}}\n")).unwrap();
     assert!(
-        (suite.run)(folder.path()).err().unwrap().to_string().contains("jsonl:3: not a record of this suite")
+        (suite.run)(folder.path(), &Default::default())
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("jsonl:3: not a record of this suite")
     );
     std::fs::write(&file, good).unwrap();
-    let report = (suite.run)(folder.path()).unwrap();
+    let report = (suite.run)(folder.path(), &Default::default()).unwrap();
     assert_eq!((report.n, report.passed, report.failed, report.notes.len()), (1, 0, 1, 1));
     assert_eq!((report.figures["cases"], report.figures["passed"]), (1.0, 0.0));
 }

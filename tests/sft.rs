@@ -455,12 +455,17 @@ fn what_prompts_share_is_computed_once() {
     room.write("apart.toml", format!("micro_batch_tokens = 1\n{}", text.replace("\"out\"", "\"apart\"")));
     room.write("run.toml", text);
     let together = room.run("sft run.toml").ended(0);
-    assert!(together.err.contains("tokens that all prompts begin with are computed once"), "{}", together.err);
+    assert!(
+        together.err.contains("tokens that all prompts begin with are computed once"),
+        "{}",
+        together.err
+    );
     room.run("sft apart.toml").ended(0);
     let values = |out: &str| -> Vec<(String, f64)> {
         let entries = metrics::read(&room.path(out)).expect("metrics");
         let all = entries.into_iter().flat_map(|entry| entry.values);
-        all.filter(|(name, _)| ["loss", "eval_loss", "num_tokens", "grad_norm"].contains(&name.as_str())).collect()
+        all.filter(|(name, _)| ["loss", "eval_loss", "num_tokens", "grad_norm"].contains(&name.as_str()))
+            .collect()
     };
     let (one, other) = (values("out"), values("apart"));
     assert!(one.len() == 3 * 3 + 1 && one.len() == other.len(), "{one:?}");
@@ -621,8 +626,20 @@ fn recipes_are_read() {
     let mut count = 0;
     for entry in std::fs::read_dir(folder).expect("recipes") {
         let path = entry.expect("an entry").path();
-        let config: rlkd::train::sft::SftConfig = rlkd::config::load_toml(&path).expect("a run file");
-        config.check().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let first = std::fs::read_to_string(&path).expect("a recipe");
+        let checked = if first.starts_with("# rlkd train ") {
+            let config: rlkd::distill::RlkdConfig = rlkd::config::load_toml(&path).expect("a run file");
+            config.check()
+        } else {
+            let config: rlkd::train::sft::SftConfig = rlkd::config::load_toml(&path).expect("a run file");
+            config.check()
+        };
+        checked.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        assert!(
+            first.lines().next().is_some_and(|line| line.ends_with(&format!(" recipes/{name}"))),
+            "{name}"
+        );
         count += 1;
     }
     assert!(count >= 3);

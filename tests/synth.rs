@@ -286,7 +286,10 @@ fn words_are_invented_and_teachers_spoilt() {
     let invented = SynthConfig { invented: 1.0, ..config() };
     let mut things = std::collections::BTreeSet::new();
     for index in 0..60 {
-        let (one, other) = (Problem::new(&config(), index).expect("a problem"), Problem::new(&invented, index).expect("a problem"));
+        let (one, other) = (
+            Problem::new(&config(), index).expect("a problem"),
+            Problem::new(&invented, index).expect("a problem"),
+        );
         assert_eq!(one.graph, other.graph);
         let (known, new) = (one.known(), other.known());
         for (known, new) in known.quantities.iter().zip(&new.quantities) {

@@ -5,7 +5,7 @@ use rlkd::validate::{SUITES, SuiteReport};
 
 fn run(dir: &std::path::Path) -> rlkd::Result<SuiteReport> {
     let suite = SUITES.iter().find(|s| s.name == "metrics").expect("the suite is registered");
-    (suite.run)(dir)
+    (suite.run)(dir, &Default::default())
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 fn run(dir: &Path) -> rlkd::Result<SuiteReport> {
     let suite = SUITES.iter().find(|s| s.name == "reference").expect("the suite is registered");
-    (suite.run)(dir)
+    (suite.run)(dir, &Default::default())
 }
 
 fn run_on(goldens: &[Value]) -> SuiteReport {

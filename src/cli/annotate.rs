@@ -25,7 +25,9 @@ fn marked(args: &AnnotateArgs) -> Done {
     files::write_with(&args.output, |writer| {
         while let Some(record) = source.next_record()? {
             let solved = match &record.body {
-                Body::Line(bytes) => serde_json::from_slice::<Solved>(bytes).map_err(|error| error.to_string()),
+                Body::Line(bytes) => {
+                    serde_json::from_slice::<Solved>(bytes).map_err(|error| error.to_string())
+                }
                 Body::Fault(message) => Err(message.clone()),
             };
             let id = format!("{}:{}", record.label, record.place.line);
@@ -35,7 +37,8 @@ fn marked(args: &AnnotateArgs) -> Done {
             });
             match found {
                 Ok(found) => {
-                    let line = serde_json::to_string(&found).map_err(|error| Error::engine(error.to_string()))?;
+                    let line =
+                        serde_json::to_string(&found).map_err(|error| Error::engine(error.to_string()))?;
                     writeln!(writer, "{line}").map_err(|error| Error::io("write", &args.output, error))?;
                     labelled += 1;
                 }

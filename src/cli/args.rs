@@ -387,6 +387,12 @@ pub struct ValidateArgs {
     /// The folder that holds the suite's files
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data: PathBuf,
+    /// The decomposer that steps measures [default: auto]
+    #[arg(long, value_name = "NAME")]
+    pub decomposer: Option<String>,
+    #[cfg(feature = "llama")]
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// Print one JSON object for each suite
     #[arg(long)]
     pub json: bool,

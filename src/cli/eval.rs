@@ -44,7 +44,12 @@ pub fn eval(args: &EvalArgs) -> Done {
         sampling: if args.temperature == 0.0 {
             Sampling::greedy()
         } else {
-            Sampling { temperature: args.temperature, top_p: args.top_p, top_k: args.top_k, ..Sampling::default() }
+            Sampling {
+                temperature: args.temperature,
+                top_p: args.top_p,
+                top_k: args.top_k,
+                ..Sampling::default()
+            }
         },
         max_tokens: args.max_tokens,
         score: Settings {
@@ -98,8 +103,10 @@ fn table(found: &BTreeMap<String, Mean>) -> String {
 }
 
 fn side_by_side(found: &BTreeMap<String, Compared>) -> String {
-    let mut text =
-        format!("{:<16} {:>9} {:>9} {:>11} {:>19} {:>8}\n", "", "first", "second", "difference", "95 % of problems", "p");
+    let mut text = format!(
+        "{:<16} {:>9} {:>9} {:>11} {:>19} {:>8}\n",
+        "", "first", "second", "difference", "95 % of problems", "p"
+    );
     for (name, own) in found {
         let [one, other] = own.means;
         let interval = format!("{:+.3} to {:+.3}", own.difference.low, own.difference.high);

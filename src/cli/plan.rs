@@ -21,6 +21,10 @@ pub fn plan(args: &PlanArgs) -> Done {
     };
     #[cfg(feature = "train")]
     if let Some(run) = &args.run {
+        #[cfg(feature = "llama")]
+        if is_by_rewards(run)? {
+            return by_rewards(run, available, args.json);
+        }
         return training(run, available, args.json);
     }
     let name = args.model.as_deref().unwrap_or_default();
@@ -57,8 +61,132 @@ pub fn plan(args: &PlanArgs) -> Done {
 #[cfg(feature = "train")]
 fn fitting(config: &rlkd::train::sft::SftConfig) -> Result<rlkd::gguf::Facts> {
     let (_, facts, shape) = super::adapter::model(&config.model)?;
-    rlkd::train::setup::Adapters::load(&config.frozen_adapters, config.adapter.as_ref(), &config.lora, &shape)?;
+    rlkd::train::setup::Adapters::load(
+        &config.frozen_adapters,
+        config.adapter.as_ref(),
+        &config.lora,
+        &shape,
+    )?;
     Ok(facts)
+}
+
+/// Whether a run file is one of `rlkd train`.
+#[cfg(all(feature = "train", feature = "llama"))]
+fn is_by_rewards(run: &std::path::Path) -> Result<bool> {
+    let table: toml::Table = rlkd::config::load_toml(run)?;
+    Ok(["reward", "grpo", "engine", "num_generations", "max_completion_length"]
+        .iter()
+        .any(|key| table.contains_key(*key)))
+}
+
+/// Tokens of a prompt, where nothing says how many.
+#[cfg(all(feature = "train", feature = "llama"))]
+const PROMPT: usize = 1024;
+
+/// The plan of a run of `rlkd train`: the trainer and the sampler, which both hold the weights.
+#[cfg(all(feature = "train", feature = "llama"))]
+fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done {
+    use rlkd::distill::RlkdConfig;
+    use rlkd::error::Place;
+    use rlkd::train::memory;
+    use rlkd::train::sft::SftConfig;
+
+    let mut config: RlkdConfig = rlkd::config::load_toml(run)?;
+    if config.output_dir.as_os_str().is_empty() {
+        config.output_dir = ".".into();
+    }
+    config.check().map_err(|error| error.at_if_missing(Place::file(run)))?;
+    let longest = match config.engine.context {
+        0 => PROMPT + config.max_completion_length,
+        own => own as usize,
+    };
+    let trainer = SftConfig {
+        model: config.model.clone(),
+        output_dir: config.output_dir.clone(),
+        train: config.train.clone(),
+        frozen_adapters: config.frozen_adapters.clone(),
+        adapter: config.adapter.clone(),
+        lora: config.lora.clone(),
+        max_length: longest,
+        micro_batch_tokens: config.micro_batch_tokens,
+        gradient_checkpointing: config.gradient_checkpointing,
+        bf16: config.bf16,
+        ..SftConfig::default()
+    };
+    let facts = fitting(&trainer)?;
+    let memory = memory::plan(&trainer, Some(&facts))?;
+    let generations = config.num_generations as u32;
+    let parallel = match config.engine.parallel {
+        0 => (config.prompts() as u32 * generations).min(128),
+        own => own,
+    };
+    let prefixes = match config.engine.prefixes {
+        0 => (parallel.div_ceil(generations) + 1).min(32),
+        own => own,
+    };
+    let gpu_layers = config.engine.gpu_layers.unwrap_or(0);
+    let kv = config.engine.kv.unwrap_or(if gpu_layers > 0 { KvType::F16 } else { KvType::F32 });
+    let demand = Demand {
+        context: longest as u32,
+        parallel,
+        prefixes,
+        batch: 512,
+        micro_batch: 512,
+        kv,
+        gpu_layers,
+        flash_attention: gpu_layers > 0 || !matches!(kv, KvType::F32 | KvType::F16),
+    };
+    let sampler = plan_memory(&facts, &demand);
+    let total = memory.total + sampler.total;
+    let fits = available.is_none_or(|available| total <= available);
+    if json {
+        let value = json!({
+            "trainer": memory,
+            "sampler": {"weights": sampler.weights, "kv_cache": sampler.kv_cache, "logits": sampler.logits, "compute": sampler.compute, "total": sampler.total},
+            "total": total,
+            "available": available,
+            "fits": available.map(|_| fits),
+        });
+        show::print(format!("{value}\n").as_bytes())?;
+    } else {
+        let mut text = String::new();
+        let mut row = |name: &str, bytes: u64, note: &str| {
+            text += format!("{name:<10} {:>10}  {note}", in_words(bytes)).trim_end();
+            text.push('\n');
+        };
+        row(
+            "trainer",
+            memory.total,
+            &format!(
+                "of which weights {}, in parts of {} tokens",
+                in_words(memory.weights),
+                config.micro_batch_tokens
+            ),
+        );
+        row(
+            "sampler",
+            sampler.total,
+            &format!(
+                "of which weights {}, KV cache {} ({parallel} + {prefixes}) x {longest} tokens, {}",
+                in_words(sampler.weights),
+                in_words(sampler.kv_cache),
+                kv.name()
+            ),
+        );
+        row("total", total, "both are there all the time");
+        if let Some(available) = available {
+            row("available", available, "");
+        }
+        show::print(text.as_bytes())?;
+    }
+    match available.filter(|_| !fits) {
+        None => Ok(ALL_SCORED),
+        Some(available) => Err(rlkd::Error::config(format!(
+            "the run needs {} and {} are there: lower micro_batch_tokens, engine.parallel or engine.context, or take engine.kv = \"f16\"",
+            in_words(total),
+            in_words(available)
+        ))),
+    }
 }
 
 /// The plan of a training run.

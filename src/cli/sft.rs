@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 use rlkd::Result;
 use rlkd::config::load_toml;
+use rlkd::distill::COMPLETIONS;
 use rlkd::error::Place;
 use rlkd::files;
 use rlkd::llama::model::Model;
 use rlkd::llama::settings::Settings;
 use rlkd::metrics;
 use rlkd::models::source::Shelf;
+use rlkd::score::Scored;
 use rlkd::train::sft::{Event, Init, Ready, SftConfig, run, scratch};
 
 use super::args::SftArgs;
@@ -89,8 +91,20 @@ pub fn stop_with(stop: &Arc<AtomicBool>) {
 /// Writes `run.html` from the metrics.
 pub fn write_page(folder: &Path) -> Result<()> {
     let name = folder.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy());
-    let page = rlkd::report::curves::page(&name, &metrics::read(folder)?);
+    let page = rlkd::report::curves::page(&name, &metrics::read(folder)?, &last_written(folder));
     files::write(&folder.join("run.html"), page.as_bytes())
+}
+
+/// Completions that a page shows.
+const SHOWN: usize = 8;
+
+/// The last lines of a log of completions, where a run has one; a line that was cut is passed over.
+fn last_written(folder: &Path) -> Vec<Scored> {
+    let text = std::fs::read_to_string(folder.join(COMPLETIONS)).unwrap_or_default();
+    let mut last: Vec<Scored> =
+        text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()).take(SHOWN).collect();
+    last.reverse();
+    last
 }
 
 /// What a person sees.
@@ -166,7 +180,10 @@ impl<'a> Watch<'a> {
             "{train} examples to learn from, {validation} to evaluate on; {trained} numbers are trained ({share:.2}% of {all})\n"
         ));
         if ready.shared > 0 {
-            self.say(&format!("the {} tokens that all prompts begin with are computed once for examples that go together\n", ready.shared));
+            self.say(&format!(
+                "the {} tokens that all prompts begin with are computed once for examples that go together\n",
+                ready.shared
+            ));
         }
         if ready.too_long > 0 {
             self.say(&format!(

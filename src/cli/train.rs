@@ -63,7 +63,12 @@ const SHOWN: [(&str, &str); 5] = [
 
 /// The first evaluation beside the last.
 fn table(first: &(u64, BTreeMap<String, f64>), last: &(u64, BTreeMap<String, f64>)) -> String {
-    let mut text = format!("{:<34} {:>12} {:>12}\n", "evaluation", format!("step {}", first.0), format!("step {}", last.0));
+    let mut text = format!(
+        "{:<34} {:>12} {:>12}\n",
+        "evaluation",
+        format!("step {}", first.0),
+        format!("step {}", last.0)
+    );
     for (name, words) in SHOWN {
         if let (Some(one), Some(other)) = (first.1.get(name), last.1.get(name)) {
             text += &format!("{words:<34} {one:>12.3} {other:>12.3}\n");
@@ -149,7 +154,10 @@ impl<'a> Watch<'a> {
             ready.parallel
         ));
         if ready.too_long > 0 {
-            self.say(&format!("{} prompts leave no room for a completion and are left out\n", ready.too_long));
+            self.say(&format!(
+                "{} prompts leave no room for a completion and are left out\n",
+                ready.too_long
+            ));
         }
         if ready.bad.0 > 0 {
             self.say(&format!("{} records cannot be used and are left out; the first:\n", ready.bad.0));

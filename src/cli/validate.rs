@@ -1,6 +1,7 @@
 //! `rlkd validate`.
 
 use rlkd::Error;
+use rlkd::score::{Detail, Settings};
 use rlkd::validate::{SUITES, Suite, SuiteReport};
 
 use super::args::ValidateArgs;
@@ -9,6 +10,11 @@ use super::{ALL_SCORED, Done, show};
 /// Runs one suite, or all. The exit code says that they ran, not how good the figures are.
 pub fn validate(args: &ValidateArgs) -> Done {
     let all = args.suite == "all";
+    let mut settings =
+        Settings { decomposer: args.decomposer.clone().unwrap_or_default(), ..Settings::default() };
+    #[cfg(feature = "llama")]
+    super::score::model_config(&args.model, &mut settings.llama)?;
+    settings.detail = Detail::Score;
     let has = |suite: &Suite| suite.files.iter().any(|file| args.data.join(file).exists());
     let none = !SUITES.iter().any(has);
     for suite in SUITES.iter().filter(|suite| all || args.suite == suite.name) {
@@ -22,7 +28,7 @@ pub fn validate(args: &ValidateArgs) -> Done {
             ));
             continue;
         }
-        let report = (suite.run)(&args.data)?;
+        let report = (suite.run)(&args.data, &settings)?;
         let text = if args.json {
             serde_json::to_string(&report).map_err(|error| Error::engine(error.to_string()))? + "\n"
         } else {

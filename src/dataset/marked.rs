@@ -62,7 +62,9 @@ fn plain(line: &str) -> Option<(String, Vec<Mark>)> {
 /// Where the calculation begins that ends at `end`.
 fn begin(text: &str, end: usize) -> usize {
     let sign = |c: char| c.is_ascii_digit() || " .,+-*/=()$%xX×÷".contains(c);
-    let from = text[..end].rfind(|c| !sign(c)).map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
+    let from = text[..end]
+        .rfind(|c| !sign(c))
+        .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     // "box 5 * 3": the x belongs to the word; and a sentence may have ended before.
     let inside = &text[from..end];
     let lead = inside.find(|c: char| c.is_ascii_digit() || c == '(' || c == '$').unwrap_or(inside.len());
@@ -78,7 +80,8 @@ fn question(before: &str, after: &str, calculation: &str) -> String {
     if before.is_empty() && after.is_empty() {
         return format!("What is {}?", calculation.split('=').next().unwrap_or_default().trim());
     }
-    let text = [before, much, after].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    let text =
+        [before, much, after].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     format!("{}?", capitalized(&text))
 }
 

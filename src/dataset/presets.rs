@@ -156,7 +156,8 @@ fn text<'v>(record: &'v Value, key: &str) -> Result<Option<&'v str>> {
 }
 
 fn with_context(record: &Value) -> Option<String> {
-    let part = |key: &str| record.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let part =
+        |key: &str| record.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
     let question = part("question")?;
     Some(part("context").map_or(question.to_owned(), |context| format!("{context}\n\n{question}")))
 }
@@ -178,14 +179,17 @@ fn choices(record: &Value) -> Option<(Vec<&str>, usize)> {
     let all: Vec<&str> = keys.iter().map_while(|key| record.get(key)?.as_str()).map(str::trim).collect();
     let mut order: Vec<usize> = (0..all.len()).collect();
     let question = record.get("Question")?.as_str()?;
-    crate::seed::Seed(xxhash_rust::xxh3::xxh3_64(question.as_bytes())).stream("choices", 0).shuffle(&mut order);
+    crate::seed::Seed(xxhash_rust::xxh3::xxh3_64(question.as_bytes()))
+        .stream("choices", 0)
+        .shuffle(&mut order);
     let right = order.iter().position(|at| *at == 0)?;
     Some((order.into_iter().map(|at| all[at]).collect(), right))
 }
 
 fn with_choices(record: &Value) -> Option<String> {
     let (all, _) = choices(record)?;
-    let lines: Vec<String> = all.iter().zip('A'..).map(|(choice, letter)| format!("{letter}) {choice}")).collect();
+    let lines: Vec<String> =
+        all.iter().zip('A'..).map(|(choice, letter)| format!("{letter}) {choice}")).collect();
     Some(format!("{}\n\n{}", record.get("Question")?.as_str()?.trim(), lines.join("\n")))
 }
 

@@ -308,7 +308,9 @@ impl RlkdConfig {
             return wrong("model is missing: the GGUF file of the student".into());
         }
         if self.output_dir.as_os_str().is_empty() {
-            return wrong("output_dir is missing: the folder for checkpoints, metrics and the adapter".into());
+            return wrong(
+                "output_dir is missing: the folder for checkpoints, metrics and the adapter".into(),
+            );
         }
         if self.train.is_empty() {
             return wrong("train is missing: the files of problems".into());
@@ -365,14 +367,20 @@ impl RlkdConfig {
         }
         let temperatures = [Some(self.temperature), self.temperature_end];
         if temperatures.into_iter().flatten().any(|temperature| temperature <= 0.0) {
-            return wrong("temperature and temperature_end: above 0, or all completions of a prompt are the same".into());
+            return wrong(
+                "temperature and temperature_end: above 0, or all completions of a prompt are the same"
+                    .into(),
+            );
         }
         for at in [0.0, 1.0] {
             self.sampling(at).check()?;
         }
         self.eval_sampling().check()?;
-        for (key, path) in
-            self.adapter.iter().map(|path| ("adapter", path)).chain(self.frozen_adapters.iter().map(|path| ("frozen_adapters", path)))
+        for (key, path) in self
+            .adapter
+            .iter()
+            .map(|path| ("adapter", path))
+            .chain(self.frozen_adapters.iter().map(|path| ("frozen_adapters", path)))
         {
             if path.as_os_str().is_empty() {
                 return wrong(format!("{key} has an empty path"));
@@ -385,7 +393,11 @@ impl RlkdConfig {
 
     /// Micro-steps that a round of completions lasts for.
     fn micro_steps(&self) -> usize {
-        if self.steps_per_generation == 0 { self.gradient_accumulation_steps } else { self.steps_per_generation }
+        if self.steps_per_generation == 0 {
+            self.gradient_accumulation_steps
+        } else {
+            self.steps_per_generation
+        }
     }
 
     /// Prompts of a round of sampling.
@@ -419,7 +431,13 @@ impl RlkdConfig {
         if temperature == 0.0 {
             return Sampling::greedy();
         }
-        Sampling { temperature, top_p: self.top_p, top_k: self.top_k, min_p: self.min_p, ..Sampling::default() }
+        Sampling {
+            temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            ..Sampling::default()
+        }
     }
 
     /// What shapes the numbers of a run: a checkpoint goes on only where it is the same. How long and how fast to train, how often

@@ -116,7 +116,12 @@ impl Tasks {
     }
 }
 
-fn task(record: &RawRecord, mapping: &Mapping, tokenizer: &dyn Tokenizer, wanted: &Wanted<'_>) -> Result<Task> {
+fn task(
+    record: &RawRecord,
+    mapping: &Mapping,
+    tokenizer: &dyn Tokenizer,
+    wanted: &Wanted<'_>,
+) -> Result<Task> {
     #[derive(Deserialize)]
     struct Synth {
         synth: Option<Known>,

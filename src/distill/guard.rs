@@ -50,7 +50,8 @@ impl Looked {
     /// What groups say, a mean over each first.
     pub fn new(step: u64, groups: &[Group], rewards: &Rewards) -> Self {
         let mean = |all: Vec<f64>| (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64);
-        let by_group = |of: &dyn Fn(&Group) -> Option<f64>| Mean::of(&groups.iter().filter_map(of).collect::<Vec<_>>());
+        let by_group =
+            |of: &dyn Fn(&Group) -> Option<f64>| Mean::of(&groups.iter().filter_map(of).collect::<Vec<_>>());
         let accuracy = |group: &Group| {
             mean(group.scored.iter().filter_map(|one| one.parts.get("accuracy")?.value).collect())
         };

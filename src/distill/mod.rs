@@ -109,7 +109,10 @@ impl Means {
     }
 
     fn take(&mut self) -> BTreeMap<String, f64> {
-        std::mem::take(&mut self.0).into_iter().map(|(name, (sum, count))| (name, sum / count.max(1) as f64)).collect()
+        std::mem::take(&mut self.0)
+            .into_iter()
+            .map(|(name, (sum, count))| (name, sum / count.max(1) as f64))
+            .collect()
     }
 }
 
@@ -255,7 +258,8 @@ impl<'a> Run<'a> {
         let scorer = Scorer::with(&settings, decomposer)?;
         let rewards = Rewards::new(&config.reward, &scorer, config.max_completion_length);
         let model = setup.model(weights, &adapters)?;
-        let longest = train.all.iter().chain(&validation.all).map(|task| task.prompt.len()).max().unwrap_or(0);
+        let longest =
+            train.all.iter().chain(&validation.all).map(|task| task.prompt.len()).max().unwrap_or(0);
         let completions = config.prompts() * config.num_generations;
         let tokens = longest + config.max_completion_length;
         let engine = Settings {
@@ -266,7 +270,14 @@ impl<'a> Run<'a> {
         let identity = adapters.identity(tokenizer.fingerprint());
         let sampler = Sampler::start(base, &engine, sizes, adapters.frozen, folder.join(sampler::FILE))?;
         let optimizer = AdamW::new(model.parameters())?;
-        Self::resume(config, (model, optimizer, sampler), (scorer, rewards), (train, validation), (identity, all, lock), watch)
+        Self::resume(
+            config,
+            (model, optimizer, sampler),
+            (scorer, rewards),
+            (train, validation),
+            (identity, all, lock),
+            watch,
+        )
     }
 
     #[allow(clippy::type_complexity)]
@@ -295,7 +306,9 @@ impl<'a> Run<'a> {
         let state = found.unwrap_or(own);
         let log = Log::open(folder, state.metrics, state.step)?;
         let completions = Lines::open(folder.join(COMPLETIONS), state.completions)?;
-        let rounds = (config.num_train_epochs * train.all.len() as f64 / config.prompts() as f64).ceil().max(1.0) as u64;
+        let rounds = (config.num_train_epochs * train.all.len() as f64 / config.prompts() as f64)
+            .ceil()
+            .max(1.0) as u64;
         let of_a_round = (config.steps_of_a_round() * config.num_iterations) as u64;
         let steps = match config.max_steps {
             0 => rounds * of_a_round,
@@ -347,7 +360,8 @@ impl<'a> Run<'a> {
             let passed = |every: u64| every > 0 && self.state.step / every > from / every;
             let evaluates = (passed(self.config.eval_steps) || ended) && !self.validation.all.is_empty();
             let stopped = stop.load(Ordering::Relaxed) && !ended;
-            let late = self.config.save_minutes > 0 && saved.elapsed().as_secs_f64() >= minutes(self.config.save_minutes);
+            let late = self.config.save_minutes > 0
+                && saved.elapsed().as_secs_f64() >= minutes(self.config.save_minutes);
             let asked = if self.config.save_steps > 0 { passed(self.config.save_steps) } else { evaluates };
             let mut hacked = None;
             if evaluates {
@@ -415,7 +429,8 @@ impl<'a> Run<'a> {
             if attempt > 0 && (config.dead_groups != DeadGroups::Resample || live.len() >= wanted) {
                 break;
             }
-            let (places, numbers): (Vec<usize>, Vec<u64>) = self.draw(wanted - live.len()).into_iter().unzip();
+            let (places, numbers): (Vec<usize>, Vec<u64>) =
+                self.draw(wanted - live.len()).into_iter().unzip();
             let tasks: Vec<(usize, &Task)> = places.iter().map(|at| (*at, &self.train.all[*at])).collect();
             let mut writer = Writer {
                 sampler: &self.sampler,
@@ -436,7 +451,11 @@ impl<'a> Run<'a> {
                 written += group.completions.iter().map(|one| one.tokens.len() as u64).sum::<u64>();
                 if is_dead(&group, &self.rewards.weights, &config.grpo)? {
                     dead += 1;
-                    if config.dead_groups == DeadGroups::Resample { spare.push(group) } else { live.push(group) }
+                    if config.dead_groups == DeadGroups::Resample {
+                        spare.push(group)
+                    } else {
+                        live.push(group)
+                    }
                 } else {
                     live.push(group);
                 }
@@ -454,8 +473,7 @@ impl<'a> Run<'a> {
         let mut values = round.values(&self.rewards);
         let places: Vec<usize> = round.groups.iter().map(|group| group.task).collect();
         let prompts = || places.iter().map(|at| self.train.all[*at].prompt.as_slice()).collect();
-        let mut apart =
-            Updater { config, model: &mut self.model, prompts: prompts() }.prepare(&mut round)?;
+        let mut apart = Updater { config, model: &mut self.model, prompts: prompts() }.prepare(&mut round)?;
         let rollout_rate = written as f64 / seconds.rollout.max(1e-9);
         let of_a_round = config.steps_of_a_round() * config.num_iterations;
         for number in 0..of_a_round {
@@ -523,7 +541,10 @@ impl<'a> Run<'a> {
                     ("time/score", seconds.score),
                     ("time/update", updating),
                     ("tokens_per_second/rollout", rollout_rate),
-                    ("tokens_per_second/update", round.tokens() as f64 * config.num_iterations as f64 / updating.max(1e-9)),
+                    (
+                        "tokens_per_second/update",
+                        round.tokens() as f64 * config.num_iterations as f64 / updating.max(1e-9),
+                    ),
                     ("temperature", f64::from(sampling.temperature)),
                 ] {
                     values.insert(name.into(), value);
@@ -553,7 +574,10 @@ impl<'a> Run<'a> {
     fn log_completions(&mut self, round: &Round) -> Result<()> {
         let every = self.config.log_completions_steps;
         let of_a_round = (self.config.steps_of_a_round() * self.config.num_iterations) as u64;
-        if every == 0 || self.state.step > 0 && self.state.step / every == self.state.step.saturating_sub(of_a_round) / every {
+        if every == 0
+            || self.state.step > 0
+                && self.state.step / every == self.state.step.saturating_sub(of_a_round) / every
+        {
             return Ok(());
         }
         let Some(group) = round.groups.first() else { return Ok(()) };

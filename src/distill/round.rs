@@ -46,7 +46,8 @@ pub struct Rewards {
 impl Rewards {
     /// Those of a run.
     pub fn new(config: &RewardConfig, scorer: &Scorer, max_completion_length: usize) -> Self {
-        let mut all = Rewards { cache: config.soft_punish_cache, most: max_completion_length, ..Rewards::default() };
+        let mut all =
+            Rewards { cache: config.soft_punish_cache, most: max_completion_length, ..Rewards::default() };
         for (name, weight) in scorer.weights() {
             all.names.push(name.to_owned());
             all.weights.push(weight);
@@ -128,11 +129,18 @@ impl Writer<'_> {
         let begin = Instant::now();
         let mut written: Vec<Vec<Completion>> = Vec::with_capacity(tasks.len());
         let all: Vec<&Task> = tasks.iter().map(|(_, task)| *task).collect();
-        self.sampler.sample(&all, generations, sampling, self.max_tokens, (seed, numbers), |at, completions| {
-            written.push(completions);
-            watch(at + 1);
-            Ok(())
-        })?;
+        self.sampler.sample(
+            &all,
+            generations,
+            sampling,
+            self.max_tokens,
+            (seed, numbers),
+            |at, completions| {
+                written.push(completions);
+                watch(at + 1);
+                Ok(())
+            },
+        )?;
         seconds.rollout += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         let samples: Vec<Sample> = all
@@ -208,13 +216,23 @@ impl Round {
         let advantages = advantages(&rows, &rewards.weights, config.num_generations, &config.grpo)?;
         let mut masked = Vec::with_capacity(rows.len());
         for group in &groups {
-            let dead = config.dead_groups != DeadGroups::Keep && is_dead(group, &rewards.weights, &config.grpo)?;
+            let dead =
+                config.dead_groups != DeadGroups::Keep && is_dead(group, &rewards.weights, &config.grpo)?;
             for (completion, row) in group.completions.iter().zip(&group.rewards) {
                 let cut = config.mask_truncated_completions && !completion.ended;
                 masked.push(dead || cut || row.iter().all(Option::is_none) || completion.tokens.is_empty());
             }
         }
-        Ok(Round { groups, advantages, masked, temperature, old: None, reference: None, correction: None, dead })
+        Ok(Round {
+            groups,
+            advantages,
+            masked,
+            temperature,
+            old: None,
+            reference: None,
+            correction: None,
+            dead,
+        })
     }
 
     /// A completion, by its place among all.
@@ -226,7 +244,10 @@ impl Round {
 
     /// Tokens that are learnt from.
     pub fn tokens(&self) -> usize {
-        (0..self.masked.len()).filter(|at| !self.masked[*at]).map(|at| self.completion(at).1.tokens.len()).sum()
+        (0..self.masked.len())
+            .filter(|at| !self.masked[*at])
+            .map(|at| self.completion(at).1.tokens.len())
+            .sum()
     }
 
     /// What TRL tells of a round.
@@ -261,14 +282,22 @@ pub fn summary(groups: &[Group], rewards: &Rewards) -> BTreeMap<String, f64> {
     for (name, lengths) in [("", &lengths), ("terminated_", &ended)] {
         put(format!("completions/mean_{name}length"), mean(lengths));
         put(format!("completions/min_{name}length"), lengths.iter().copied().fold(f64::INFINITY, f64::min));
-        put(format!("completions/max_{name}length"), lengths.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+        put(
+            format!("completions/max_{name}length"),
+            lengths.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        );
     }
     put("completions/clipped_ratio".into(), 1.0 - ended.len() as f64 / lengths.len() as f64);
     for (kind, name) in rewards.names.iter().enumerate() {
-        let all: Vec<f64> = groups.iter().flat_map(|group| &group.scored).filter_map(|one| one.parts.get(name)?.value).collect();
+        let all: Vec<f64> = groups
+            .iter()
+            .flat_map(|group| &group.scored)
+            .filter_map(|one| one.parts.get(name)?.value)
+            .collect();
         put(format!("rewards/{name}/mean"), mean(&all));
         put(format!("rewards/{name}/std"), std(&all));
-        let skipped = groups.iter().flat_map(|group| &group.rewards).filter(|row| row[kind].is_none()).count();
+        let skipped =
+            groups.iter().flat_map(|group| &group.rewards).filter(|row| row[kind].is_none()).count();
         put(format!("rewards/{name}/skipped"), skipped as f64 / lengths.len() as f64);
     }
     let sum = |row: &Vec<Option<f64>>| -> Option<f64> {

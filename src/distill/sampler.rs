@@ -54,7 +54,8 @@ impl Sampler {
         let mut settings = settings.clone();
         let asked = settings.parallel;
         if settings.context == 0 {
-            settings.context = u32::try_from(tokens).map_err(|_| Error::config("a context of too many tokens"))?;
+            settings.context =
+                u32::try_from(tokens).map_err(|_| Error::config("a context of too many tokens"))?;
         }
         if asked == 0 {
             settings.parallel = completions.clamp(1, MOST_PARALLEL) as u32;

@@ -191,9 +191,10 @@ impl Updater<'_> {
             let old = spread(self.log_probabilities(round, &places)?);
             apart = Apart::all(round, &old);
             if corrects {
-                let own = old.iter().enumerate().map(|(at, own)| {
-                    corrections(config, own, &round.completion(at).1.logprobs)
-                });
+                let own = old
+                    .iter()
+                    .enumerate()
+                    .map(|(at, own)| corrections(config, own, &round.completion(at).1.logprobs));
                 round.correction = Some(own.collect());
             }
             round.old = again.then_some(old);
@@ -233,10 +234,15 @@ impl Updater<'_> {
                 end += if round.masked[*at] { 0 } else { round.completion(*at).1.tokens.len() };
                 Sequence { advantage: round.advantages.values[*at], tokens: from..end }
             });
-            let chosen = |lists: &Vec<Vec<f64>>| -> Vec<f64> { places.iter().flat_map(|at| lists[*at].clone()).collect() };
-            let sampler: Vec<f64> =
-                places.iter().flat_map(|at| round.completion(*at).1.logprobs.iter().map(|x| f64::from(*x))).collect();
-            let lazily = config.importance_sampling == Correction::TokenTruncate && round.correction.is_none();
+            let chosen = |lists: &Vec<Vec<f64>>| -> Vec<f64> {
+                places.iter().flat_map(|at| lists[*at].clone()).collect()
+            };
+            let sampler: Vec<f64> = places
+                .iter()
+                .flat_map(|at| round.completion(*at).1.logprobs.iter().map(|x| f64::from(*x)))
+                .collect();
+            let lazily =
+                config.importance_sampling == Correction::TokenTruncate && round.correction.is_none();
             let batch = Batch {
                 sequences: sequences.collect(),
                 old: round.old.as_ref().map(chosen),
@@ -268,7 +274,10 @@ impl Updater<'_> {
             all.high += metrics.clip_ratio_high;
             all.micro_steps += 1;
             if round.old.is_none() {
-                log_probabilities.iter().zip(&sampler).for_each(|(trainer, sampler)| all.apart.add(*trainer, *sampler));
+                log_probabilities
+                    .iter()
+                    .zip(&sampler)
+                    .for_each(|(trainer, sampler)| all.apart.add(*trainer, *sampler));
             }
         }
         Ok((all, gradients))

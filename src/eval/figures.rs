@@ -104,8 +104,12 @@ fn by_problem(all: &[Evaluated], n: usize) -> BTreeMap<String, Vec<Option<f64>>>
         put("tokens", mean(&|sample| Some(f64::from(sample.tokens))));
         put("cut", mean(&|sample| Some(f64::from(u8::from(!sample.ended)))));
         // Of those that find something, how many orders.
-        let orders: std::collections::BTreeSet<&Vec<usize>> =
-            one.samples.iter().filter_map(|sample| sample.order.as_ref()).filter(|order| !order.is_empty()).collect();
+        let orders: std::collections::BTreeSet<&Vec<usize>> = one
+            .samples
+            .iter()
+            .filter_map(|sample| sample.order.as_ref())
+            .filter(|order| !order.is_empty())
+            .collect();
         let knows = one.samples.iter().any(|sample| sample.order.is_some());
         put("distinct_orders", (knows && n > 1).then_some(orders.len() as f64));
     }
@@ -128,17 +132,16 @@ pub struct Compared {
 /// Compares two runs by the ids of their problems.
 pub fn compared(one: &[Evaluated], other: &[Evaluated]) -> BTreeMap<String, Compared> {
     let ids: BTreeMap<&str, &Evaluated> = other.iter().map(|own| (own.id.as_str(), own)).collect();
-    let pairs: Vec<(Evaluated, Evaluated)> = one
-        .iter()
-        .filter_map(|own| Some((own.clone(), (*ids.get(own.id.as_str())?).clone())))
-        .collect();
+    let pairs: Vec<(Evaluated, Evaluated)> =
+        one.iter().filter_map(|own| Some((own.clone(), (*ids.get(own.id.as_str())?).clone()))).collect();
     let (one, other): (Vec<Evaluated>, Vec<Evaluated>) = pairs.into_iter().unzip();
     let n = one.iter().chain(&other).map(|one| one.samples.len()).min().unwrap_or(0);
     let (first, second) = (by_problem(&one, n), by_problem(&other, n));
     let mut all = BTreeMap::new();
     for (name, values) in first {
         let Some(others) = second.get(&name) else { continue };
-        let both: Vec<(f64, f64)> = values.iter().zip(others).filter_map(|(one, other)| (*one).zip(*other)).collect();
+        let both: Vec<(f64, f64)> =
+            values.iter().zip(others).filter_map(|(one, other)| (*one).zip(*other)).collect();
         let apart: Vec<f64> = both.iter().map(|(one, other)| other - one).collect();
         let Some(difference) = Mean::of(&apart) else { continue };
         let mean = |of: fn(&(f64, f64)) -> f64| both.iter().map(of).sum::<f64>() / both.len() as f64;

@@ -182,7 +182,10 @@ pub fn run(
             serde_json::to_writer(&mut text, one).map_err(|error| Error::engine(error.to_string()))?;
             text.push(b'\n');
         }
-        lines.write_all(&text).and_then(|()| lines.sync_data()).map_err(|error| Error::io("write", output, error))?;
+        lines
+            .write_all(&text)
+            .and_then(|()| lines.sync_data())
+            .map_err(|error| Error::io("write", output, error))?;
         done.extend(part);
         watch(done.len(), all);
         if stop.load(Ordering::Relaxed) && done.len() < all {
@@ -238,7 +241,11 @@ fn evaluate(
                 text: config.texts.then_some(one.text),
             }
         });
-        all.push(Evaluated { id: task.sample.id.clone(), gold: task.sample.answer.clone(), samples: sampled.collect() });
+        all.push(Evaluated {
+            id: task.sample.id.clone(),
+            gold: task.sample.answer.clone(),
+            samples: sampled.collect(),
+        });
     }
     Ok(all)
 }
@@ -278,7 +285,9 @@ fn lines(path: &Path) -> Result<(Head, Vec<Evaluated>, u64)> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = reader.read_until(b'\n', &mut line).map_err(|error| Error::io("read the results", path, error))?;
+        let read = reader
+            .read_until(b'\n', &mut line)
+            .map_err(|error| Error::io("read the results", path, error))?;
         number += 1;
         // Nothing, or a line that was cut by a kill.
         if !line.ends_with(b"\n") {

@@ -6,6 +6,7 @@ use super::digest;
 use super::escape::to_html;
 use super::words::{brief, count, number};
 use crate::metrics::Entry;
+use crate::score::Scored;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -19,7 +20,15 @@ const BASE: f64 = HEIGHT - 22.0;
 const POINTS: usize = 400;
 
 /// The curves, in their order: name, title. Others follow by name.
-const FIRST: [(&str, &str); 7] = [
+const FIRST: [(&str, &str); 15] = [
+    ("reward", "Reward"),
+    ("reward_std", "Spread of the reward within groups"),
+    ("agreement", "Agreement with the true structure"),
+    ("rewards/accuracy/mean", "Accuracy"),
+    ("rewards/structure/mean", "Structure reward"),
+    ("frac_dead_groups", "Share of groups that teach nothing"),
+    ("completions/mean_length", "Tokens of a completion"),
+    ("completions/clipped_ratio", "Share of completions that were cut"),
     ("loss", "Loss"),
     ("mean_token_accuracy", "Accuracy of tokens"),
     ("entropy", "Entropy, nats"),
@@ -29,8 +38,8 @@ const FIRST: [(&str, &str); 7] = [
     ("num_tokens", "Tokens"),
 ];
 
-/// The page: self-contained, without a script.
-pub fn page(title: &str, entries: &[Entry]) -> String {
+/// The page: self-contained, without a script. `samples` are shown beside their teachers.
+pub fn page(title: &str, entries: &[Entry], samples: &[Scored]) -> String {
     let mut names: Vec<(&str, &str)> = FIRST.to_vec();
     for entry in entries {
         for name in entry.values.keys() {
@@ -70,6 +79,14 @@ pub fn page(title: &str, entries: &[Entry]) -> String {
     }
     totals.push_str("</dl>");
     let title = to_html(title);
+    let samples = match samples {
+        [] => String::new(),
+        samples => format!(
+            "\n<section aria-labelledby=\"h-samples\"><h2 id=\"h-samples\">What it wrote last</h2>\n\
+             <p class=\"note\">Completions beside the teacher's trace that each matches best.</p>\n{}</section>",
+            super::html::articles(samples)
+        ),
+    };
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{}'; base-uri 'none'; form-action 'none'\">\n\
@@ -78,7 +95,7 @@ pub fn page(title: &str, entries: &[Entry]) -> String {
          <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <header class=\"top\"><div><p class=\"kind\">rlkd training run</p><h1><bdi>{title}</bdi></h1></div></header>\n\
          <main>\n{totals}\n<section aria-labelledby=\"h-curves\"><h2 id=\"h-curves\">Curves</h2>\n\
-         <p class=\"note\">Blue: training. Red: evaluation. The axis is the step.</p>\n<div class=\"cards\">{cards}</div></section>\n</main>\n\
+         <p class=\"note\">Blue: training. Red: evaluation. The axis is the step.</p>\n<div class=\"cards\">{cards}</div></section>{samples}\n</main>\n\
          <footer class=\"foot-page\">Made by rlkd. This file is complete in itself: it loads nothing and sends nothing.</footer>\n\
          </body>\n</html>\n",
         digest::source(STYLE)
@@ -183,12 +200,26 @@ mod tests {
         let mut entries: Vec<Entry> = (1..=1000).map(|step| entry(step, "loss", 1.0 / step as f64)).collect();
         entries.push(entry(1000, "eval_loss", 0.25));
         entries.push(entry(1000, "<b>", 1.0));
-        let page = page("a < b", &entries);
+        let page = page("a < b", &entries, &[]);
         assert!(page.contains("a &lt; b") && !page.contains("<b>"));
         assert_eq!(page.matches("<polyline").count(), 1, "a line of losses");
         assert!(page.contains("step 1000: 0.25"));
         // Thinned.
         assert!(page.len() < STYLE.len() + 16_000, "{}", page.len());
-        assert!(!super::page("empty", &[]).contains("<svg"));
+        assert!(!super::page("empty", &[], &[]).contains("<svg"));
+        let sample = Scored {
+            id: "p@7".into(),
+            student: 1,
+            reward: Some(0.5),
+            parts: Default::default(),
+            structure: None,
+            problem: Some("How many <eggs>?".into()),
+        };
+        let page = super::page("samples", &[], &[sample]);
+        assert!(
+            page.contains("p@7")
+                && page.contains("How many &lt;eggs&gt;?")
+                && page.contains("What it wrote last")
+        );
     }
 }

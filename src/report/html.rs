@@ -339,6 +339,16 @@ impl Builder {
     }
 }
 
+/// Records side by side with their teachers, for another page.
+pub(super) fn articles(records: &[Scored]) -> String {
+    let mut builder = Builder::new(Options { shown: records.len(), ..Options::default() });
+    records.iter().for_each(|record| builder.push(record));
+    let choice = std::mem::replace(&mut builder.choice, Choice::new(0, 0));
+    let scales = builder.scales();
+    let chosen = choice.finish(builder.reward.quantile(0.5));
+    chosen.iter().enumerate().map(|(n, (kept, _))| pair::article(n, kept, &[], &scales)).collect()
+}
+
 /// A distribution: its figures and its histogram.
 fn card(out: &mut String, name: &str, class: &str, values: &Histogram, skipped: u64) {
     let _ = write!(out, "<section class=\"card {class}\"><h3><bdi>{}</bdi></h3>", to_html(name));

@@ -380,7 +380,9 @@ const CODAS: [&str; 8] = ["", "", "l", "m", "n", "r", "k", "nd"];
 
 /// A word that nobody has seen, of so many syllables.
 fn invented(syllables: u64, stream: &mut Stream) -> String {
-    (0..syllables).map(|_| [stream.pick(&ONSETS), stream.pick(&VOWELS), stream.pick(&CODAS)].concat()).collect()
+    (0..syllables)
+        .map(|_| [stream.pick(&ONSETS), stream.pick(&VOWELS), stream.pick(&CODAS)].concat())
+        .collect()
 }
 
 impl Words {

@@ -31,7 +31,12 @@ impl Adapters {
     /// # Errors
     /// One is missing or damaged, for another model, twice there, or trained in another way than the run trains; with its
     /// file.
-    pub fn load(frozen: &[PathBuf], begin: Option<&PathBuf>, lora: &LoraConfig, shape: &Shape) -> Result<Self> {
+    pub fn load(
+        frozen: &[PathBuf],
+        begin: Option<&PathBuf>,
+        lora: &LoraConfig,
+        shape: &Shape,
+    ) -> Result<Self> {
         let mut all = Adapters::default();
         for path in frozen {
             let adapter = Adapter::load(path, shape)?;
@@ -47,9 +52,7 @@ impl Adapters {
         }
         if let Some(path) = begin {
             let adapter = Adapter::load(path, shape)?;
-            adapter
-                .goes_on_as(lora, shape)
-                .map_err(|error| error.at_if_missing(Place::file(path)))?;
+            adapter.goes_on_as(lora, shape).map_err(|error| error.at_if_missing(Place::file(path)))?;
             all.begin = Some(adapter);
         }
         Ok(all)
@@ -130,8 +133,7 @@ pub fn resume<T: State>(
         let instead = before
             .map_or("the run begins again".into(), |step| format!("the run goes on from checkpoint-{step}"));
         let message = format!("{}; without checkpoint-{step}, {instead}", error.message());
-        let place =
-            error.place().cloned().unwrap_or_else(|| Place::file(checkpoint::folder(folder, step)));
+        let place = error.place().cloned().unwrap_or_else(|| Place::file(checkpoint::folder(folder, step)));
         Error::new(error.kind(), message).at(place)
     };
     let state: T = checkpoint::state(folder, step).map_err(advice)?;
@@ -161,7 +163,8 @@ pub fn same_run(
 ) -> Result<()> {
     if model != own_model {
         let file = |model: &str| model.split('+').next().map(str::to_owned);
-        let what = if file(model) == file(own_model) { "other frozen_adapters" } else { "another model file" };
+        let what =
+            if file(model) == file(own_model) { "other frozen_adapters" } else { "another model file" };
         return Err(other(what));
     }
     if then != own {
@@ -200,8 +203,7 @@ fn differing(one: &str, other: &str) -> String {
 pub fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(".lock");
     let failed = |error| Error::io("lock the folder", &path, error);
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     if files::lock(&file).map_err(failed)? {
         return Ok(file);
     }

@@ -11,6 +11,7 @@ use super::{Suite, SuiteReport, records};
 use crate::error::Result;
 use crate::judge::calibrate::{LabelledPair, auc, calibration_error, measure};
 use crate::judge::lexical::Model;
+use crate::score::Settings;
 
 const FILE: &str = "matcher_pairs.jsonl";
 
@@ -55,7 +56,7 @@ pub fn read_pairs(path: &Path) -> Result<Vec<LabelledPair>> {
 }
 
 /// Runs the suite with the model that comes with the program.
-fn run(data: &Path) -> Result<SuiteReport> {
+fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
     let pairs = read_pairs(&data.join(FILE))?;
     let held_out: Vec<&LabelledPair> = pairs.iter().filter(|pair| pair.is_held_out()).collect();
     let measured = measure(&Model::embedded(), held_out.iter().copied());

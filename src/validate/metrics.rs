@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{Suite, SuiteReport, records};
 use crate::error::{Error, Place, Result};
+use crate::score::Settings;
 use crate::text::similarity::{self, Pattern, Scratch, Tokens};
 
 const ORACLE: &str = "rapidfuzz_oracle.jsonl";
@@ -64,7 +65,7 @@ fn value(name: &str, a: &str, b: &str, scratch: &mut Scratch) -> Option<f64> {
     })
 }
 
-fn run(dir: &Path) -> Result<SuiteReport> {
+fn run(dir: &Path, _: &Settings) -> Result<SuiteReport> {
     let mut report = SuiteReport { suite: SUITE.name, ..SuiteReport::default() };
     let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
     let mut scratch = Scratch::default();

@@ -10,6 +10,7 @@ mod records;
 
 pub mod reference;
 pub mod rewards;
+pub mod steps;
 pub mod synth;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::score::Settings;
 
 /// What a suite found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -52,10 +54,17 @@ pub struct Suite {
     pub summary: &'static str,
     /// The files that it reads, below the data directory.
     pub files: &'static [&'static str],
-    /// Runs it.
-    pub run: fn(&Path) -> Result<SuiteReport>,
+    /// Runs it; settings are for the suites that measure what is chosen.
+    pub run: fn(&Path, &Settings) -> Result<SuiteReport>,
 }
 
 /// Every suite.
-pub const SUITES: &[Suite] =
-    &[reference::SUITE, ranking::SUITE, matcher::SUITE, rewards::SUITE, metrics::SUITE, synth::SUITE];
+pub const SUITES: &[Suite] = &[
+    reference::SUITE,
+    ranking::SUITE,
+    matcher::SUITE,
+    rewards::SUITE,
+    metrics::SUITE,
+    synth::SUITE,
+    steps::SUITE,
+];

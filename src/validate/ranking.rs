@@ -17,7 +17,7 @@ use crate::decompose::rules::Rules;
 use crate::error::{Error, Result};
 use crate::judge::calibrate::auc;
 use crate::judge::lexical::Lexical;
-use crate::score::align_pair;
+use crate::score::{Settings, align_pair};
 use crate::text::numbers::{self, Number};
 use crate::trace::{Span, Step, StepList, Trace};
 
@@ -63,7 +63,7 @@ struct Ranked {
     recall: f64,
 }
 
-fn run(data: &Path) -> Result<SuiteReport> {
+fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
     let mut gold = BTreeMap::new();
     for (_, record) in records::read::<StepsRecord>(&data.join(STEPS))? {
         gold.insert(record.gsm8k_test_id, record.steps);

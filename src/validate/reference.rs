@@ -15,6 +15,7 @@ use crate::decompose::tagged;
 use crate::error::{Error, Place, Result};
 use crate::judge::recorded::{Record, Recorded};
 use crate::judge::{Ask, Aspect, Judge, Round, Verdict};
+use crate::score::Settings;
 use crate::trace::{Span, StepList};
 
 const FILE: &str = "reference_reward_golden.jsonl";
@@ -38,7 +39,7 @@ struct Golden {
     reward: f64,
 }
 
-fn run(dir: &Path) -> Result<SuiteReport> {
+fn run(dir: &Path, _: &Settings) -> Result<SuiteReport> {
     let mut report = SuiteReport { suite: SUITE.name, ..SuiteReport::default() };
     let mut aligner = Aligner::new(Mode::Reference, Options::default());
     let (mut questions, mut unasked, mut largest) = (0usize, 0usize, 0f64);

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{Suite, SuiteReport, records};
 use crate::error::{Error, Place, Result};
 use crate::reward::{Entry, Group, find};
+use crate::score::Settings;
 use crate::trace::{Outcome, Sample, Trace};
 
 const FILE: &str = "open_r1_reward_cases.jsonl";
@@ -41,7 +42,7 @@ struct Case {
     error: Option<String>,
 }
 
-fn run(directory: &Path) -> Result<SuiteReport> {
+fn run(directory: &Path, _: &Settings) -> Result<SuiteReport> {
     let path = directory.join(FILE);
     let mut report = SuiteReport { suite: SUITE.name, ..SuiteReport::default() };
     for (line, case) in records::read::<Case>(&path)? {

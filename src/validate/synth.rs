@@ -12,7 +12,7 @@ use crate::align::{Aligner, Mode};
 use crate::decompose::rules::Rules;
 use crate::error::{Error, Place, Result};
 use crate::judge::lexical::Lexical;
-use crate::score::align_pair;
+use crate::score::{Settings, align_pair};
 use crate::synth::agreement::agreement;
 use crate::synth::student::Kind;
 use crate::synth::{Known, Record};
@@ -44,7 +44,7 @@ fn order(known: &Known, text: &str) -> Vec<usize> {
     agreement(known, text).claims.into_iter().map(|(at, _)| at).collect()
 }
 
-fn run(data: &Path) -> Result<SuiteReport> {
+fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
     let path = data.join(FILE);
     let (mut rules, mut judge) = (Rules::new(), Lexical::default());
     let mut aligners = MODES.map(|(_, mode)| Aligner::new(mode, Default::default()));

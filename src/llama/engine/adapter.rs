@@ -37,7 +37,8 @@ impl Loaded {
     #[allow(unsafe_code)]
     pub(super) fn load(model: &Arc<Model>, file: &Path) -> Result<Self> {
         let failed = || {
-            Error::engine("llama.cpp cannot load this adapter; RLKD_LOG=llama=info says why").at(Place::file(file))
+            Error::engine("llama.cpp cannot load this adapter; RLKD_LOG=llama=info says why")
+                .at(Place::file(file))
         };
         let path = file.to_str().and_then(|path| CString::new(path).ok()).ok_or_else(failed)?;
         let _held = LISTS.lock().unwrap_or_else(PoisonError::into_inner);

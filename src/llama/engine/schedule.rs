@@ -48,12 +48,7 @@ impl Job {
 }
 
 /// Makes the context, says so, and works until every handle of the engine is gone.
-pub fn run(
-    model: &Arc<Model>,
-    inbox: &Receiver<Message>,
-    ready: &Sender<Result<()>>,
-    counters: &Counters,
-) {
+pub fn run(model: &Arc<Model>, inbox: &Receiver<Message>, ready: &Sender<Result<()>>, counters: &Counters) {
     let context = match context(model) {
         Ok(context) => context,
         Err(error) => {

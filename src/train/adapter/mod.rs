@@ -209,10 +209,16 @@ impl Adapter {
     /// There is none; one has lengths of rows (DoRA), which do not add up; a matrix has other sizes in another.
     pub fn together(all: &[&Self]) -> Result<Self> {
         let first = all.first().ok_or_else(|| Error::config("no adapter was given"))?;
-        let mut sum = Adapter { config: LoraConfig::default(), architecture: first.architecture.clone(), pairs: BTreeMap::new() };
+        let mut sum = Adapter {
+            config: LoraConfig::default(),
+            architecture: first.architecture.clone(),
+            pairs: BTreeMap::new(),
+        };
         for (name, pair) in all.iter().flat_map(|one| &one.pairs) {
             if pair.lengths.is_some() {
-                return Err(Error::config("an adapter with use_dora cannot be put together with others: merge it first"));
+                return Err(Error::config(
+                    "an adapter with use_dora cannot be put together with others: merge it first",
+                ));
             }
             let scaled = pair.b.iter().map(|x| x * pair.scale);
             let Some(own) = sum.pairs.get_mut(name) else {

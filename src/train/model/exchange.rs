@@ -15,7 +15,9 @@ impl Model {
     /// There is none, or it has lengths of rows, without which the rows would not be what they were; what `work` says.
     pub fn without_adapter<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if !matches!(&self.trained, Trained::Lora(config) if !config.use_dora) {
-            return Err(Error::config("there is no adapter that could be left out (use_dora, or all weights are trained)"));
+            return Err(Error::config(
+                "there is no adapter that could be left out (use_dora, or all weights are trained)",
+            ));
         }
         let mut kept = Vec::new();
         for one in self.parameters.iter_mut().filter(|one| one.name.ends_with(".lora_b")) {

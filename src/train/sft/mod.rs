@@ -258,7 +258,8 @@ impl<'a> Run<'a> {
             .at(FilePlace::file(base)));
         }
         let all: usize = weights.names().map(|(_, sizes)| sizes.iter().product::<usize>()).sum();
-        let adapters = Adapters::load(&config.frozen_adapters, config.adapter.as_ref(), &config.lora, &weights.shape)?;
+        let adapters =
+            Adapters::load(&config.frozen_adapters, config.adapter.as_ref(), &config.lora, &weights.shape)?;
         adapters.frozen.iter().try_for_each(|adapter| weights.put(adapter))?;
         let data = Data::read(config, tokenizer, |read, all| watch(Event::Reading(read, all)))?;
         if config.early_stopping_patience > 0 && data.validation.is_empty() {
@@ -582,7 +583,6 @@ fn parts(places: &[Place], shared: usize, tokens: usize) -> Vec<&[Place]> {
     }
     parts
 }
-
 
 #[cfg(test)]
 mod tests {
