@@ -50,9 +50,10 @@ fn result(room: &Room, out: &str) -> (Vec<Vec<u8>>, Vec<Value>, Vec<u8>) {
     let files =
         ["adapter/adapter_model.safetensors", "adapter.gguf"].map(|name| room.read(&format!("{out}/{name}")));
     let lines = entries(room, out).into_iter().map(|mut entry| {
-        entry
-            .values
-            .retain(|name, _| !["time", "second", "runtime"].iter().any(|clock| name.contains(clock)));
+        entry.values.retain(|name, _| {
+            !["time", "second", "runtime"].iter().any(|clock| name.contains(clock))
+                && !name.contains("memory")
+        });
         serde_json::to_value(entry).expect("JSON")
     });
     (files.to_vec(), lines.collect(), room.read(&format!("{out}/completions.jsonl")))

@@ -54,6 +54,7 @@ fn texts() -> Vec<String> {
         " \n\t\u{a0}\u{2028} ",
         "<think>\nThe farm has 18 * 24 = 432 eggs.\n\nSold are 432 * 5 / 6 = 360. Wait, that is wrong.\n\nSo 72 are left.\n</think>\n\\boxed{72}",
         "[Meta-reasoning 1]: first the total\n[Sub-problem 1]: How many eggs?\n[Answer 1]: 18 * 24 = 432\n\n[Sub-problem 2]: How many are left?\n[Answer 2]: 432 / 6 = 72\n\n",
+        "<think>\nFirst, Ann's pens. They are 3 times Bob's pens, so 3 * 4 = 12. So Ann's pens are 12.\n\nNext, Cid's pens. Maybe 12 + 4 = 16? Hmm, no, let me read that again. They are 2 more than Ann's pens, so 12 + 2 = 14. That means Cid's pens are 14. Check: 14 - 2 = 12, as it should be.\n\nFinally, Dot's pens. They are Ann's pens and Cid's pens together. That gives 12 + 14 = 26. Therefore Dot's pens are 26.\n\nThen, Eli's pens. They are 1 fewer than Dot's pens, so 26 - 1 = 25. So Eli's pens are 25.\n</think>",
         "[sub-think 1] a [Query 1] b [Answer 1] c [sub-think 2]",
         "[{\"q\": \"2+2?\", \"a\": 4}, {\"q\": \"and 3\", \"a\": \"7\", \"kind\": \"verify\"}]",
         "[{\"q\": \"cut o",

@@ -280,6 +280,40 @@ fn claims_are_read_with_care() {
     assert_eq!(score(&format!("{} are many", last.name)), 0.0);
 }
 
+/// The decomposer for these traces finds every step of a teacher, and of students what they claim.
+#[test]
+fn the_bed_is_read_by_its_own_phrases() {
+    use rlkd::decompose::bed::Bed;
+    use rlkd::decompose::{Decomposer, Job};
+    use rlkd::trace::{Domain, Trace};
+
+    let mut checked = 0;
+    for split in Split::ALL {
+        for index in 0..40 {
+            let config = SynthConfig { split, invented: 0.3, ..config() };
+            let problem = Problem::new(&config, index).expect("a problem");
+            let (known, written) = (problem.known(), problem.teacher(0));
+            let trace = Trace::new(written.text.clone());
+            let job = Job { problem: &problem.text, domain: Domain::Math, trace: &trace };
+            let list = Bed::default().decompose(&[job]).remove(0).expect("steps");
+            let names: Vec<&str> = list.steps.iter().map(|step| step.sub_problem.of(&list.text)).collect();
+            let wanted: Vec<&str> =
+                written.order.iter().map(|at| known.quantities[*at].name.as_str()).collect();
+            assert_eq!(names, wanted, "{}", written.text);
+            for (step, at) in list.steps.iter().zip(&written.order) {
+                let answer = step.answer.of(&list.text);
+                let truth = &known.quantities[*at];
+                assert!(
+                    answer.contains(&truth.computation) && answer.ends_with(&format!("{}.", truth.value)),
+                    "{answer}"
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 300);
+}
+
 /// Invented words change words only; spoilt teachers are students.
 #[test]
 fn words_are_invented_and_teachers_spoilt() {

@@ -223,8 +223,9 @@ fn live(values: &BTreeMap<String, f64>) -> String {
     ]);
     let all: f64 = ["time/rollout", "time/score", "time/update"].iter().filter_map(|name| get(name)).sum();
     let share = |name: &str| get(name).map_or(0.0, |value| 100.0 * value / all.max(1e-9));
+    let memory = get("memory/peak_gb").map(|peak| format!("  {peak:.2} GB")).unwrap_or_default();
     lines.push(format!(
-        "writing {:.0}% ({:.0} tokens/s)  scoring {:.0}%  learning {:.0}% ({:.0} tokens/s)",
+        "writing {:.0}% ({:.0} tokens/s)  scoring {:.0}%  learning {:.0}% ({:.0} tokens/s){memory}",
         share("time/rollout"),
         get("tokens_per_second/rollout").unwrap_or(0.0),
         share("time/score"),

@@ -2,8 +2,10 @@
 //!
 //! - [`tagged`]: text that already carries step tags, or a JSON step list;
 //! - [`rules`]: raw reasoning, by discourse cues and calculations;
+//! - [`bed`]: traces of the test bed, by their own phrases;
 //! - [`recorded`]: a store in front of another decomposer.
 
+pub mod bed;
 mod json_steps;
 mod packed;
 pub mod recorded;
@@ -101,6 +103,11 @@ pub const DECOMPOSERS: &[Entry] = &[
         name: "rules",
         summary: "raw reasoning, by cues and calculations",
         build: || Box::<rules::Rules>::default(),
+    },
+    Entry {
+        name: "bed",
+        summary: "traces of rlkd synth, by their own phrases",
+        build: || Box::<bed::Bed>::default(),
     },
     Entry {
         name: "reference",

@@ -31,7 +31,7 @@ use update::{Apart, Updater};
 use crate::error::{Error, Place, Result};
 use crate::files;
 use crate::llama::settings::Settings;
-use crate::metrics::{Entry, Lines, Log};
+use crate::metrics::{Entry, Lines, Log, peak_memory};
 use crate::score::{Scored, Scorer};
 use crate::seed::Seed;
 use crate::tokens::Tokenizer;
@@ -548,6 +548,9 @@ impl<'a> Run<'a> {
                     ("temperature", f64::from(sampling.temperature)),
                 ] {
                     values.insert(name.into(), value);
+                }
+                if let Some(peak) = peak_memory() {
+                    values.insert("memory/peak_gb".into(), peak);
                 }
             }
             // JSON has no such numbers.

@@ -116,6 +116,14 @@ impl Log {
     }
 }
 
+/// The most memory that the process has had so far, in GB, where the system says so (Linux).
+pub fn peak_memory() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024.0 / 1e9)
+}
+
 /// Reads the lines of a run's folder; a line that was cut by a kill ends it.
 ///
 /// # Errors

@@ -128,6 +128,11 @@ fn voice(split: Split) -> &'static Voice {
     }
 }
 
+/// The sentences that claim a value, of all splits; `{p}` is the quantity, `{v}` its value.
+pub fn conclusions() -> impl Iterator<Item = &'static str> {
+    Split::ALL.into_iter().flat_map(|split| voice(split).conclude.iter().copied())
+}
+
 /// How much a writer says beside its steps.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Manner {
