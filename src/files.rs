@@ -154,7 +154,7 @@ pub fn may_replace(folder: &Path, own: &[&str]) -> Result<()> {
 }
 
 /// A name beside `path` that no other process uses.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.{ending}", std::process::id()));
     path.with_file_name(name)

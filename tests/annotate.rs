@@ -123,6 +123,27 @@ fn arguments(server: &Server, more: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
+/// Solutions that mark their calculations need no model.
+#[test]
+fn marked_solutions_are_labelled() {
+    let room = Room::new();
+    room.write(
+        "solved.jsonl",
+        "{\"question\": \"How many?\", \"answer\": \"He has 3*2=<<3*2=6>>6 pens.\\n#### 6\"}\n{\"question\": \"q\", \"answer\": \"None.\\n#### 1\"}\n",
+    );
+    let ran = room.run("annotate solved.jsonl --marked -o labelled.jsonl").ended(3);
+    assert!(
+        ran.err.contains("solved.jsonl:2") && ran.err.contains("1 solutions labelled, 1 without"),
+        "{}",
+        ran.err
+    );
+    let labelled = command::records(&room.read("labelled.jsonl"));
+    assert_eq!(labelled.len(), 1);
+    assert_eq!(labelled[0]["steps"][0]["sub_problem"], "He has how many pens?");
+    room.run("annotate solved.jsonl -o other.jsonl").ended(2);
+    room.run("annotate solved.jsonl --marked --model x -o other.jsonl").ended(2);
+}
+
 fn run(room: &Room, server: &Server, more: &str) -> command::Ran {
     let output = room.command(&arguments(server, more)).env("OPENAI_API_KEY", KEY).output().expect("started");
     command::Ran {

@@ -220,6 +220,16 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "benchmark",
+            json!({"problem": "p", "answer": "204", "subject": "Algebra", "teacher": ["t"], "solution": "long"}),
+            "in:1",
+            "p",
+            Math,
+            &["t"],
+            &[],
+            Some("204"),
+        ),
+        case(
+            "benchmark",
             json!({"problem": "p", "answer": "204", "subject": "Algebra", "unique_id": "test/algebra/1.json"}),
             "test/algebra/1.json",
             "p",

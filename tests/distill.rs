@@ -148,6 +148,12 @@ fn every_way_to_learn_from_a_round_works() {
         let losses = values(&room, out, "loss");
         assert!(losses.len() >= 6 && losses.iter().all(|loss| loss.is_finite()), "{out}: {losses:?}");
         assert!(values(&room, out, "grad_norm").iter().any(|norm| *norm > 0.0), "{out}");
+        // What was sampled is what goes through the trainer, however it is cut into parts. With top_p it is not the same distribution.
+        let off =
+            |name: &str| values(&room, out, name).iter().map(|ratio| (ratio - 1.0).abs()).fold(0.0, f64::max);
+        let apart =
+            off("sampling/importance_sampling_ratio/min").max(off("sampling/importance_sampling_ratio/max"));
+        assert!(apart < 1e-3 || out == "bnpo", "{out}: {apart}");
         match out {
             // The second pass is off the policy that wrote.
             "two" => {
@@ -218,6 +224,8 @@ fn wrong_runs_are_named() {
         ("temperature = 0.0", "temperature"),
         ("importance_sampling_cap = 0.5", "importance_sampling_cap = 0.5"),
         ("top_p = 0.0", "top_p"),
+        ("top_p = 0.9\nimportance_sampling = \"sequence_mask\"", "take token_truncate"),
+        ("adapter = \"a.gguf\"\n\n[grpo]\nbeta = 0.1", "take frozen_adapters"),
         ("num_generation = 4", "did you mean `num_generations`"),
         ("max_completion_length = 8", "reward.soft_punish_cache = 20"),
         ("max_completion_length = 100000", "leave no room"),
@@ -303,8 +311,33 @@ fn a_run_that_goes_wrong_ends_with_a_diagnosis() {
         .replace("learning_rate = 1e-2", "learning_rate = 1e30\nmax_grad_norm = 0.0")
         .replace("max_steps = 6", "max_steps = 60");
     room.write("wild.toml", wild.replace("\"out\"", "\"wild\""));
-    stopped(&room.run("train wild.toml"), &[]);
+    stopped(&room.run("train wild.toml"), &["no numbers", "lower learning_rate"]);
     assert!(!room.path("wild/adapter").exists() && !room.path("wild/adapter.gguf").exists());
+    // The same without checkpoints in between, up to the last step: nothing is written of what is spoilt.
+    let wild = text
+        .replace("learning_rate = 1e-2", "learning_rate = 1e30\nmax_grad_norm = 0.0")
+        .replace("max_steps = 6", "max_steps = 2");
+    let wild = wild.replace("validation = [\"data.jsonl\"]\n", "").replace("\"out\"", "\"last\"");
+    room.write("last.toml", wild);
+    stopped(&room.run("train last.toml"), &["no numbers", "lower learning_rate"]);
+    assert!(!room.path("last/adapter.gguf").exists());
+    assert!(checkpoint::all(&room.path("last")).expect("a folder").is_empty());
+    // Nothing can be rewarded: that is another reason than rewards that are all the same.
+    let teacherless: String = samples(12)
+        .lines()
+        .map(|line| {
+            let mut one: Value = serde_json::from_str(line).expect("JSON");
+            one["teacher"] = Value::from("no steps at all");
+            format!("{one}\n")
+        })
+        .collect();
+    room.write("bare.jsonl", teacherless);
+    let none = dead
+        .replace("accuracy = 1.0, structure = 0.0", "structure = 1.0")
+        .replace("[\"data.jsonl\"]\nvalidation", "[\"bare.jsonl\"]\nvalidation");
+    room.write("none.toml", none.replace("\"out\"", "\"none\""));
+    let ran = room.run("train none.toml");
+    assert!(ran.code == Some(1) && ran.err.contains("nothing was learnt"), "{}", ran.err);
     // A sampler that rounds more than was allowed.
     let apart = text.replace("max_steps = 6", "max_steps = 6\nmax_sampling_difference = 1e-9");
     room.write("apart.toml", apart.replace("\"out\"", "\"apart\""));

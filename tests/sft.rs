@@ -443,6 +443,44 @@ fn a_gsrm_learns_to_write_steps() {
     room.run("sft run.toml").failed(&["init = \"random\" needs full = true"]);
 }
 
+/// A GSRM that is asked with the trace alone says so in its file, and is asked so.
+#[test]
+fn a_small_gsrm_is_asked_with_the_trace_alone() {
+    let room = Room::new();
+    room.run("synth --count 60 --steps 1..2 --depth 1..2 --labels labelled.jsonl -o bed.jsonl").ended(0);
+    room.write(
+        "run.toml",
+        "init = \"random\"\nfull = true\noutput_dir = \"out\"\nprompt = \"trace\"\ngrammar = \"steps-extractive\"\n\
+         train = [\"labelled.jsonl\"]\nvalidation_split = 0.0\nmax_length = 512\nmax_steps = 20\n\
+         [random]\nvocabulary = 400\ncontext = 1024\nembedding = 64\nlayers = 2\nheads = 1\nkv_heads = 1\nfeed_forward = 96\n\
+         [optim]\nlearning_rate = 5e-3\n",
+    );
+    room.run("sft run.toml").ended(0);
+    let facts = room.run("models check out/model.gguf --json").ended(0).records().remove(0);
+    assert!(facts["gsrm_grammar"] == "steps-extractive" && facts["gsrm_prompt"] == "trace", "{facts}");
+    // Instructions and a worked example would be some hundred tokens more.
+    let tokens = metrics::read(&room.path("out")).expect("metrics")[0].values["num_tokens"];
+    assert!(tokens / 8.0 < 400.0, "{tokens}");
+    // Whatever it has learnt, its answers are passages of the trace, as its file says.
+    let steps = "decompose bed.jsonl --decomposer gsrm --model out/model.gguf --max-steps 2 --ctx 1024 --restart -o steps.jsonl";
+    room.run(steps).ended(0);
+    let lists = command::records(&room.read("steps.jsonl"));
+    assert_eq!(lists.len(), 60);
+    room.run("export --model out/model.gguf --type q8_0 -o small.gguf").ended(0);
+    let facts = room.run("models check small.gguf --json").ended(0).records().remove(0);
+    assert_eq!(facts["gsrm_prompt"], "trace");
+    // How good it is can be measured; and how good the phrases of the bed are.
+    let measured = room
+        .run("validate steps --data . --decomposer gsrm --model small.gguf --max-steps 2 --ctx 1024 --json")
+        .ended(0);
+    assert!(measured.records()[0]["figures"]["value/f1"].as_f64().is_some_and(|f1| f1 < 0.9));
+    let measured = room.run("validate steps --data . --decomposer bed --json").ended(0).records().remove(0);
+    assert_eq!((&measured["figures"]["name/f1"], &measured["n"]), (&json!(1.0), &json!(60)));
+    let text = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    room.write("odd.toml", text.replace("\"trace\"", "\"tracee\""));
+    room.run("sft odd.toml").failed(&["did you mean `trace`"]);
+}
+
 /// What all prompts begin with goes through the model once, and nothing but rounding shows it.
 #[test]
 fn what_prompts_share_is_computed_once() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use rlkd::annotate::{Endpoint, Options, Which, run};
 use rlkd::dataset::{self, Body, Source};
+use rlkd::error::Place;
 use rlkd::grammar::Limits;
 use rlkd::run::refuse_overwriting;
 use rlkd::{Error, files};
@@ -19,6 +20,11 @@ fn marked(args: &AnnotateArgs) -> Done {
     struct Solved {
         question: String,
         answer: String,
+    }
+    if args.output.exists() && !args.restart {
+        return Err(
+            Error::config("the output is there already: --restart replaces it").at(Place::file(&args.output))
+        );
     }
     let mut source = Source::open(&args.input)?;
     let (mut labelled, mut failed) = (0_u64, 0_u64);

@@ -109,6 +109,7 @@ fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done
         lora: config.lora.clone(),
         max_length: longest,
         micro_batch_tokens: config.micro_batch_tokens,
+        per_device_train_batch_size: config.prompts() * config.num_generations,
         gradient_checkpointing: config.gradient_checkpointing,
         bf16: config.bf16,
         ..SftConfig::default()
@@ -173,7 +174,11 @@ fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done
                 kv.name()
             ),
         );
-        row("total", total, "both are there all the time");
+        let more = match (&config.reward.llama.model, &config.reward.llama.judge) {
+            (None, None) => "both are there all the time",
+            _ => "both are there all the time; the models of [reward.llama] come on top: rlkd plan --model",
+        };
+        row("total", total, more);
         if let Some(available) = available {
             row("available", available, "");
         }

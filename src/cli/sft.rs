@@ -1,7 +1,7 @@
 //! `rlkd sft`.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,14 +59,8 @@ pub fn sft(args: &SftArgs) -> Done {
             ));
         }
     }
-    if !args.quiet && !config.frozen_adapters.is_empty() {
-        let all = config.frozen_adapters.iter().chain(outcome.files.first());
-        let all: Vec<String> = all.map(|path| path.display().to_string()).collect();
-        show::say(&format!(
-            "it is for the model with frozen_adapters in it: rlkd adapter merge {} --model {} -o merged.gguf\n",
-            all.join(" "),
-            config.model
-        ));
+    if !args.quiet {
+        say_beneath(&config.frozen_adapters, outcome.files.first(), &config.model);
     }
     let mut lines = String::new();
     for file in &outcome.files {
@@ -74,6 +68,18 @@ pub fn sft(args: &SftArgs) -> Done {
     }
     show::print(lines.as_bytes())?;
     Ok(if outcome.bad == 0 { ALL_SCORED } else { SOME_SKIPPED })
+}
+
+/// Says how an adapter is put together with those that it was trained on top of.
+pub fn say_beneath(frozen: &[PathBuf], own: Option<&PathBuf>, model: &str) {
+    if frozen.is_empty() {
+        return;
+    }
+    let all: Vec<String> = frozen.iter().chain(own).map(|path| path.display().to_string()).collect();
+    show::say(&format!(
+        "it is for the model with frozen_adapters in it: rlkd adapter merge {} --model {model} -o merged.gguf\n",
+        all.join(" ")
+    ));
 }
 
 /// The first Ctrl-C (or SIGTERM) ends a run behind its step, the second at once. A handler that cannot be set is no reason not

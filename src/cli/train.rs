@@ -44,6 +44,9 @@ pub fn train(args: &TrainArgs) -> Done {
             show::say(&table(first, last));
         }
     }
+    if !args.quiet {
+        sft::say_beneath(&config.frozen_adapters, outcome.files.first(), &config.model);
+    }
     let mut lines = String::new();
     for file in &outcome.files {
         lines += &format!("{}\n", file.display());

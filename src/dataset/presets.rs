@@ -138,7 +138,7 @@ pub static PRESETS: &[Preset] = &[
     Preset {
         name: "benchmark", about: "AIME, AMC, MATH-500 and the like: problem, answer; solution, if any, is the teacher's",
         keys: &[&["problem"], &["answer"], &["solution", "url", "unique_id", "subject"]], id: &["unique_id", "id"], default_domain: Domain::Math,
-        teachers: Traces::At(&["solution"]), students: Traces::Nowhere, ..NATIVE
+        teachers: Traces::At(&["teacher", "teachers", "solution"]), students: Traces::Nowhere, ..NATIVE
     },
     Preset {
         name: "gsm8k", about: "GSM8K: question, answer (human solution with #### and the result: the teacher)",

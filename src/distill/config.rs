@@ -26,7 +26,8 @@ pub enum DeadGroups {
     /// They stay in the batch, with advantages of 0, as in TRL: they still count in what losses are divided by.
     #[default]
     Keep,
-    /// They are left out of the update.
+    /// Their tokens are left out of the update, and of what `dapo`, `bnpo` and `cispo` divide by; `grpo` and `dr_grpo` divide by
+    /// completions, and count them still.
     Skip,
     /// Other prompts are drawn in their place, up to `max_resample_rounds` times (dynamic sampling of DAPO, Yu et al., 2025).
     Resample,
@@ -162,8 +163,8 @@ pub struct RlkdConfig {
     pub temperature: f32,
     /// What it is at the last step, in a line from `temperature`; none: it stays.
     pub temperature_end: Option<f32>,
-    /// Keeps the fewest most likely tokens whose probabilities sum to at least that. With less than 1, ratios of sampler and
-    /// trainer are those of the whole distributions.
+    /// Keeps the fewest most likely tokens whose probabilities sum to at least that. With less than 1, the sampler's distribution is
+    /// what is left, and ratios of trainer and sampler are below 1.
     pub top_p: f32,
     /// What it is at the last step; none: it stays.
     pub top_p_end: Option<f32>,
@@ -200,7 +201,7 @@ pub struct RlkdConfig {
     pub max_steps: u64,
     /// Minutes after which the run ends as if it had come to its last step; 0: no limit. A run that is ended so depends on the clock.
     pub max_minutes: u64,
-    /// Most tokens that go through the trainer at once, but for a single longer group.
+    /// Most tokens that go through the trainer at once, but for a single longer completion with its prompt.
     pub micro_batch_tokens: usize,
     /// Compute layers once more on the way back.
     pub gradient_checkpointing: bool,
@@ -223,7 +224,7 @@ pub struct RlkdConfig {
     pub max_skipped_steps: u64,
     /// Mean difference of the log-probabilities of sampler and trainer above which it ends: they are no longer the same model.
     pub max_sampling_difference: f64,
-    /// Steps in a row without any reward that differs within its group, after which it ends: there is nothing to learn from.
+    /// Rounds in a row without any reward that differs within its group, after which it ends: there is nothing to learn from.
     pub max_dead_steps: u64,
     /// Evaluations in a row in which the reward rose and accuracy or true structure fell, after which it ends; 0: it is only told.
     pub max_hacked_evals: u32,
@@ -362,6 +363,26 @@ impl RlkdConfig {
             return wrong(
                 "use_dora and lora_dropout: llama.cpp runs no adapter with use_dora, and what is sampled without dropout is not \
                  what a model with dropout would write; leave them out"
+                    .into(),
+            );
+        }
+        let cut = self.top_p < 1.0
+            || self.top_p_end.is_some_and(|top_p| top_p < 1.0)
+            || self.top_k > 0
+            || self.min_p > 0.0;
+        let whole =
+            [Correction::SequenceTruncate, Correction::SequenceMask].contains(&self.importance_sampling);
+        if cut && whole {
+            return wrong(
+                "importance_sampling of whole sequences with top_p, top_k or min_p: the probabilities that these cut off multiply up over a \
+                 completion, and nothing would be learnt; take token_truncate"
+                    .into(),
+            );
+        }
+        if self.adapter.is_some() && self.grpo.beta != 0.0 {
+            return wrong(
+                "beta and adapter: the reference would be the model without the adapter; take frozen_adapters, and the reference is the model \
+                 with it"
                     .into(),
             );
         }

@@ -74,26 +74,49 @@ impl Tasks {
     pub fn read(files: &[PathBuf], tokenizer: &dyn Tokenizer, wanted: &Wanted<'_>) -> Result<Self> {
         let mut tasks = Tasks::default();
         let mut hash = Xxh3::new();
-        let mut source = Source::open(files)?;
+        // Each file may have a shape of its own.
+        for file in files {
+            tasks.file(file, tokenizer, wanted, &mut hash)?;
+        }
+        if tasks.all.is_empty() {
+            let first = tasks.bad.1.first().map_or(String::new(), |first| format!("; the first: {first}"));
+            return Err(Error::data(format!(
+                "there are no problems to work on: {} records cannot be used, {} prompts are longer than the {} tokens that a completion leaves of the \
+                 context (max_completion_length or --max-tokens, engine.context or --ctx){first}",
+                tasks.bad.0, tasks.too_long, wanted.most_tokens
+            )));
+        }
+        tasks.fingerprint = format!("{:032x}", hash.digest128());
+        Ok(tasks)
+    }
+
+    fn file(
+        &mut self,
+        file: &PathBuf,
+        tokenizer: &dyn Tokenizer,
+        wanted: &Wanted<'_>,
+        hash: &mut Xxh3,
+    ) -> Result<()> {
+        let mut source = Source::open(std::slice::from_ref(file))?;
         let mut mapping = Mapping::default().without_students();
         mapping.detect(&mut source)?;
         while let Some(record) = source.next_record()? {
-            if wanted.most > 0 && tasks.all.len() >= wanted.most {
+            if wanted.most > 0 && self.all.len() >= wanted.most {
                 break;
             }
             let task = match task(&record, &mapping, tokenizer, wanted) {
                 Ok(task) => task,
                 Err(error) if error.kind() == ErrorKind::Data => {
-                    tasks.bad.0 += 1;
-                    if tasks.bad.1.len() < REASONS {
-                        tasks.bad.1.push(error.to_string());
+                    self.bad.0 += 1;
+                    if self.bad.1.len() < REASONS {
+                        self.bad.1.push(error.to_string());
                     }
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             if task.prompt.len() > wanted.most_tokens {
-                tasks.too_long += 1;
+                self.too_long += 1;
                 continue;
             }
             let texts = task.sample.teachers.iter().map(|trace| trace.text.as_str());
@@ -102,17 +125,9 @@ impl Tasks {
                 hash.update(text.as_bytes());
             }
             hash.update(&task.prompt.iter().flat_map(|token| token.to_le_bytes()).collect::<Vec<u8>>());
-            tasks.all.push(task);
+            self.all.push(task);
         }
-        if tasks.all.is_empty() {
-            let first = tasks.bad.1.first().map_or("", String::as_str);
-            return Err(Error::data(format!(
-                "there are no problems to work on: {} records cannot be used, {} prompts are longer than {} tokens; {first}",
-                tasks.bad.0, tasks.too_long, wanted.most_tokens
-            )));
-        }
-        tasks.fingerprint = format!("{:032x}", hash.digest128());
-        Ok(tasks)
+        Ok(())
     }
 }
 

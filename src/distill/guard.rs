@@ -55,14 +55,8 @@ impl Looked {
         let accuracy = |group: &Group| {
             mean(group.scored.iter().filter_map(|one| one.parts.get("accuracy")?.value).collect())
         };
-        let reward = |group: &Group| {
-            let total = |row: &Vec<Option<f64>>| -> Option<f64> {
-                let own = row.iter().zip(&rewards.weights).filter(|(_, weight)| **weight != 0.0);
-                let found: Vec<f64> = own.filter_map(|(reward, weight)| Some((*reward)? * weight)).collect();
-                (!found.is_empty()).then(|| found.iter().sum())
-            };
-            mean(group.rewards.iter().filter_map(total).collect())
-        };
+        let reward =
+            |group: &Group| mean(group.rewards.iter().filter_map(|row| rewards.total(row)).collect());
         Looked {
             step,
             reward: by_group(&reward),

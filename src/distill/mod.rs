@@ -37,7 +37,7 @@ use crate::seed::Seed;
 use crate::tokens::Tokenizer;
 use crate::train::adapter::peft;
 use crate::train::checkpoint;
-use crate::train::model::{Model, Trained, Weights};
+use crate::train::model::{Model, Target, Texts, Trained, Weights};
 use crate::train::optim::AdamW;
 use crate::train::setup::{Adapters, Setup, lock, resume, same_run};
 
@@ -215,8 +215,6 @@ impl<'a> Run<'a> {
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
         let lock = lock(folder)?;
         checkpoint::sweep(folder)?;
-        // What a kill left on its way into llama.cpp.
-        let _ = std::fs::remove_file(folder.join(sampler::FILE));
         may_write(config, base)?;
         let mut weights = Weights::load(base)?;
         let all: usize = weights.names().map(|(_, sizes)| sizes.iter().product::<usize>()).sum();
@@ -228,7 +226,12 @@ impl<'a> Run<'a> {
         settings.mix.weights.entry("accuracy".into()).or_insert(0.0);
         let aligns = settings.mix.weights.contains_key("structure");
         let counts = |name: &str| config.reward.weights.get(name).is_some_and(|weight| *weight != 0.0);
-        let others = config.reward.weights.keys().any(|name| name != "accuracy" && name != "structure");
+        let others = config
+            .reward
+            .weights
+            .iter()
+            .any(|(name, weight)| *weight != 0.0 && name != "accuracy" && name != "structure")
+            || config.reward.soft_punish_cache > 0;
         let context = match config.engine.context {
             0 => weights.shape.context,
             own => own as usize,
@@ -268,7 +271,7 @@ impl<'a> Run<'a> {
         };
         let sizes = [completions, config.num_generations, tokens];
         let identity = adapters.identity(tokenizer.fingerprint());
-        let sampler = Sampler::start(base, &engine, sizes, adapters.frozen, folder.join(sampler::FILE))?;
+        let sampler = Sampler::start(base, &engine, sizes, adapters.frozen, &folder.join(sampler::FILE))?;
         let optimizer = AdamW::new(model.parameters())?;
         Self::resume(
             config,
@@ -352,11 +355,12 @@ impl<'a> Run<'a> {
             self.evaluate(watch)?;
         }
         let minutes = |minutes: u64| minutes.saturating_mul(60) as f64;
-        while self.state.step < self.steps && !self.is_late(before) {
+        let mut ended = self.state.step >= self.steps || self.is_late(before);
+        while !ended {
             let from = self.state.step;
             self.round(watch)?;
             self.state.seconds = before + self.begun.elapsed().as_secs_f64();
-            let ended = self.state.step >= self.steps || self.is_late(before);
+            ended = self.state.step >= self.steps || self.is_late(before);
             let passed = |every: u64| every > 0 && self.state.step / every > from / every;
             let evaluates = (passed(self.config.eval_steps) || ended) && !self.validation.all.is_empty();
             let stopped = stop.load(Ordering::Relaxed) && !ended;
@@ -445,7 +449,12 @@ impl<'a> Run<'a> {
                 (Seed(config.seed), &numbers),
                 &mut seconds,
                 |at| watch(Event::Writing(at, tasks.len())),
-            )?;
+            );
+            let groups = match groups {
+                // Nothing can be drawn from logits that are no numbers.
+                Err(_) if !self.is_sound()? => return Err(self.diverged()),
+                other => other?,
+            };
             drawn += groups.len();
             for group in groups {
                 written += group.completions.iter().map(|one| one.tokens.len() as u64).sum::<u64>();
@@ -641,12 +650,13 @@ impl<'a> Run<'a> {
     fn check_sampler(&self, apart: &Apart) -> Result<()> {
         let most = self.config.max_sampling_difference;
         let mean = apart.sum / apart.tokens.max(1) as f64;
-        if mean <= most {
+        // What is no number is no difference: the gradients will be none either.
+        if mean <= most || mean.is_nan() {
             return Ok(());
         }
         Err(Error::engine(format!(
             "the sampler is no longer the trainer's model: the log-probabilities of what it wrote differ by {mean:.3} on average \
-             (max_sampling_difference = {most}). With a base of few bits both round differently: take a larger type (Q8_0), or lower \
+             (max_sampling_difference = {most}). top_p, top_k and min_p make a difference, too. With a base of few bits both round differently: take a larger type (Q8_0), or lower \
              learning_rate; with kv of few bits, kv = \"f16\""
         )))
     }
@@ -671,14 +681,28 @@ impl<'a> Run<'a> {
         let any = checkpoint::all(&self.config.output_dir).is_ok_and(|all| !all.is_empty());
         let then = if any { "goes on from the last checkpoint" } else { "begins again" };
         Error::engine(format!(
-            "gradients are no numbers (NaN or infinity), the last of step {}, and no adapter is written: lower learning_rate and give \
+            "gradients or logits are no numbers (NaN or infinity), the last behind step {}, and no adapter is written: lower learning_rate and give \
              the same command, which {then}",
             self.state.step
         ))
     }
 
-    /// Writes a checkpoint, then removes those that are too many.
+    /// Whether the weights still say something: that the log-probabilities of a prompt are numbers.
+    fn is_sound(&mut self) -> Result<bool> {
+        let prompt = &self.train.all[0].prompt;
+        let texts = Texts::pack([prompt.as_slice()]);
+        let targets: Vec<Target> =
+            prompt.iter().skip(1).enumerate().map(|(row, token)| Target { row, token: *token }).collect();
+        let found = self.model.log_probabilities(&texts, &targets, 1.0)?;
+        Ok(found.iter().all(|token| token.logprob.is_finite()))
+    }
+
+    /// Writes a checkpoint, then removes those that are too many. Of weights that are spoilt none is written: it would push out those that
+    /// are not.
     fn save(&mut self) -> Result<()> {
+        if !self.is_sound()? {
+            return Err(self.diverged());
+        }
         self.log.sync()?;
         self.completions.sync()?;
         self.state.metrics = self.log.bytes();
@@ -694,7 +718,10 @@ impl<'a> Run<'a> {
     }
 
     /// Writes what the run was for.
-    fn finish(self) -> Result<Outcome> {
+    fn finish(mut self) -> Result<Outcome> {
+        if !self.is_sound()? {
+            return Err(self.diverged());
+        }
         let folder = &self.config.output_dir;
         let adapter = self.model.adapter()?.ok_or_else(|| Error::engine("the run has no adapter"))?;
         let files: Vec<PathBuf> = RESULTS.iter().map(|name| folder.join(name)).collect();

@@ -59,6 +59,13 @@ impl Rewards {
         all
     }
 
+    /// The weighted sum of a completion's rewards; none if it has none that counts.
+    pub fn total(&self, row: &[Option<f64>]) -> Option<f64> {
+        let own = row.iter().zip(&self.weights).filter(|(_, weight)| **weight != 0.0);
+        let found: Vec<f64> = own.filter_map(|(reward, weight)| Some((*reward)? * weight)).collect();
+        (!found.is_empty()).then(|| found.iter().sum())
+    }
+
     /// What is taken off for a length, as in DAPO (eq. 13): 0 up to `most - cache`, then in a line down to -1.
     fn overlong(&self, tokens: usize) -> f64 {
         let free = self.most - self.cache;
@@ -83,7 +90,7 @@ impl Rewards {
         let counted: Vec<usize> =
             (0..self.names.len()).filter(|kind| self.weights[*kind] != 0.0 && some(*kind)).collect();
         for row in &mut rows {
-            if counted.iter().any(|kind| row[*kind].is_none()) {
+            if counted.is_empty() || counted.iter().any(|kind| row[*kind].is_none()) {
                 row.fill(None);
             }
         }
@@ -176,7 +183,8 @@ impl Writer<'_> {
 /// A reward is no number.
 pub fn is_dead(group: &Group, weights: &[f64], config: &GrpoConfig) -> Result<bool> {
     let own = advantages(&group.rewards, weights, group.rewards.len(), config)?;
-    Ok(own.values.iter().all(|value| *value == 0.0))
+    // Rounding leaves something of differences that are none.
+    Ok(own.frac_reward_zero_std == 1.0 || own.rewards.iter().flatten().count() < 2)
 }
 
 /// A round, ready to be learnt from.
@@ -288,30 +296,109 @@ pub fn summary(groups: &[Group], rewards: &Rewards) -> BTreeMap<String, f64> {
         );
     }
     put("completions/clipped_ratio".into(), 1.0 - ended.len() as f64 / lengths.len() as f64);
-    for (kind, name) in rewards.names.iter().enumerate() {
-        let all: Vec<f64> = groups
-            .iter()
-            .flat_map(|group| &group.scored)
-            .filter_map(|one| one.parts.get(name)?.value)
-            .collect();
+    for name in &rewards.names {
+        let of = |group: &Group| -> Vec<Option<f64>> {
+            match name.as_str() {
+                OVERLONG => {
+                    group.completions.iter().map(|one| Some(rewards.overlong(one.tokens.len()))).collect()
+                }
+                name => {
+                    group.scored.iter().map(|one| one.parts.get(name).and_then(|part| part.value)).collect()
+                }
+            }
+        };
+        let found: Vec<Option<f64>> = groups.iter().flat_map(of).collect();
+        let all: Vec<f64> = found.iter().copied().flatten().collect();
         put(format!("rewards/{name}/mean"), mean(&all));
         put(format!("rewards/{name}/std"), std(&all));
-        let skipped =
-            groups.iter().flat_map(|group| &group.rewards).filter(|row| row[kind].is_none()).count();
-        put(format!("rewards/{name}/skipped"), skipped as f64 / lengths.len() as f64);
+        put(format!("rewards/{name}/skipped"), 1.0 - all.len() as f64 / found.len() as f64);
     }
-    let sum = |row: &Vec<Option<f64>>| -> Option<f64> {
-        let own = row.iter().zip(&rewards.weights).filter(|(_, weight)| **weight != 0.0);
-        let found: Vec<f64> = own.filter_map(|(reward, weight)| Some((*reward)? * weight)).collect();
-        (!found.is_empty()).then(|| found.iter().sum())
-    };
+    let total = |row: &Vec<Option<f64>>| rewards.total(row);
     let sums: Vec<Vec<f64>> =
-        groups.iter().map(|group| group.rewards.iter().filter_map(sum).collect()).collect();
+        groups.iter().map(|group| group.rewards.iter().filter_map(total).collect()).collect();
     put("reward".into(), mean(&sums.concat()));
-    // Within groups, as in TRL.
+    put("reward_std".into(), std(&sums.concat()));
     let within: Vec<f64> = sums.iter().filter(|own| own.len() > 1).map(|own| std(own)).collect();
-    put("reward_std".into(), mean(&within));
+    put("reward_std_within_groups".into(), mean(&within));
     let agreement: Vec<f64> = groups.iter().flat_map(|group| group.agreement.iter().copied()).collect();
     put("agreement".into(), mean(&agreement));
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::Part;
+
+    fn group(rows: &[[Option<f64>; 2]], rewards: &Rewards) -> Group {
+        let scored = |row: &[Option<f64>; 2]| Scored {
+            id: String::new(),
+            student: 0,
+            reward: None,
+            parts: rewards
+                .names
+                .iter()
+                .zip(row)
+                .map(|(name, value)| (name.clone(), Part { value: *value, weight: 1.0, skipped: None }))
+                .collect(),
+            structure: None,
+            problem: None,
+        };
+        let completion =
+            Completion { tokens: vec![1; 7], logprobs: vec![0.0; 7], text: String::new(), ended: true };
+        let completions = vec![completion; rows.len()];
+        let scored: Vec<Scored> = rows.iter().map(scored).collect();
+        let rewards = rewards.rows(&scored, &completions);
+        Group { task: 0, completions, scored, rewards, agreement: Vec::new() }
+    }
+
+    fn rewards(weights: [f64; 2]) -> Rewards {
+        Rewards {
+            names: ["accuracy", "structure"].map(str::to_owned).into(),
+            weights: weights.into(),
+            cache: 0,
+            most: 10,
+        }
+    }
+
+    /// Equal rewards are dead whatever rounding makes of their mean; those that differ are not.
+    #[test]
+    fn equal_rewards_teach_nothing() {
+        let (config, both) = (GrpoConfig::default(), rewards([1.0, 1.0]));
+        for size in [2, 3, 8, 16] {
+            for below in 2..=12 {
+                for above in 0..=below {
+                    let value = f64::from(above) / f64::from(below);
+                    let mut rows = vec![[Some(0.0), Some(value)]; size];
+                    let same = group(&rows, &both);
+                    assert!(is_dead(&same, &both.weights, &config).expect("rewards"), "{size} x {value}");
+                    rows[0] = [Some(1.0), Some(value)];
+                    assert!(!is_dead(&group(&rows, &both), &both.weights, &config).expect("rewards"));
+                }
+            }
+        }
+        // One reward is nothing to compare.
+        let one = group(&[[Some(1.0), Some(0.5)], [None, None], [None, Some(1.0)]], &both);
+        assert!(is_dead(&one, &both.weights, &config).expect("rewards"));
+    }
+
+    /// What was skipped for some takes those out; what was skipped for all, all.
+    #[test]
+    fn a_skip_is_no_reward() {
+        let both = rewards([1.0, 1.0]);
+        let some = group(&[[Some(1.0), None], [Some(0.0), Some(0.5)]], &both);
+        assert_eq!(some.rewards, [vec![None, None], vec![Some(0.0), Some(0.5)]]);
+        let all = group(&[[Some(1.0), None], [Some(0.0), None]], &both);
+        assert_eq!(all.rewards, [vec![Some(1.0), None], vec![Some(0.0), None]]);
+        // Of what does not count nothing is left where nothing else is there.
+        let structure = rewards([0.0, 1.0]);
+        let none = group(&[[Some(1.0), None], [Some(0.0), None]], &structure);
+        assert!(none.rewards.iter().flatten().all(Option::is_none));
+        let config = RlkdConfig { num_generations: 2, ..RlkdConfig::default() };
+        let round = Round::new(vec![none], &structure, &config, 1.0, [1, 1]).expect("a round");
+        assert_eq!((round.advantages.without_rewards, &round.masked), (1, &vec![true, true]));
+        let values = summary(&round.groups, &structure);
+        assert_eq!((values["rewards/structure/skipped"], values["rewards/accuracy/skipped"]), (1.0, 0.0));
+        assert!(!values.contains_key("reward"));
+    }
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::data::Task;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::files::beside;
 use crate::llama::engine::{Engine, Generation, Request, Stop};
 use crate::llama::model::Model;
 use crate::llama::sample::Sampling;
@@ -12,7 +13,7 @@ use crate::llama::settings::Settings;
 use crate::seed::Seed;
 use crate::train::adapter::{Adapter, gguf};
 
-/// The adapter on its way into llama.cpp, in the run's folder.
+/// The adapter on its way into llama.cpp, in the run's folder; with the number of the process behind it.
 pub const FILE: &str = "rollout.gguf";
 /// Most sequences that are decoded at once, if nobody says how many.
 const MOST_PARALLEL: usize = 128;
@@ -49,33 +50,22 @@ impl Sampler {
         settings: &Settings,
         [completions, generations, tokens]: [usize; 3],
         frozen: Vec<Adapter>,
-        file: PathBuf,
+        file: &Path,
     ) -> Result<Self> {
         let mut settings = settings.clone();
-        let asked = settings.parallel;
         if settings.context == 0 {
             settings.context =
                 u32::try_from(tokens).map_err(|_| Error::config("a context of too many tokens"))?;
         }
-        if asked == 0 {
-            settings.parallel = completions.clamp(1, MOST_PARALLEL) as u32;
+        settings.most_parallel = completions.clamp(1, MOST_PARALLEL) as u32;
+        let parallel = if settings.parallel == 0 { settings.most_parallel } else { settings.parallel };
+        // One prompt is read while the one before is written on.
+        if settings.prefixes == 0 {
+            settings.prefixes = (parallel.div_ceil(generations.max(1) as u32) + 1).min(32);
         }
-        let prefixes = settings.prefixes;
-        let model = loop {
-            // One prompt is read while the one before is written on.
-            if prefixes == 0 {
-                settings.prefixes = (settings.parallel.div_ceil(generations.max(1) as u32) + 1).min(32);
-            }
-            match Model::load(path, &settings) {
-                // Too much for the memory.
-                Err(error) if asked == 0 && settings.parallel > 1 && error.kind() == ErrorKind::Config => {
-                    settings.parallel /= 2;
-                }
-                other => break other?,
-            }
-        };
+        let model = Model::load(path, &settings)?;
         let engine = Engine::start(Arc::clone(&model))?;
-        Ok(Sampler { model, engine, file, frozen })
+        Ok(Sampler { model, engine, file: beside(file, "partial"), frozen })
     }
 
     /// The model.

@@ -102,6 +102,48 @@ fn pack(round: &Round, prompts: &[&[u32]], places: &[usize]) -> (Texts, Vec<Targ
     (texts, targets)
 }
 
+/// Cuts completions into parts of at most so many tokens, prompts counted once; a group is cut only where it is too long alone.
+fn parts(round: &Round, prompts: &[&[u32]], most: usize, places: &[usize]) -> Vec<Range<usize>> {
+    let generations = round.groups[0].completions.len();
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let (mut from, mut sum) = (0, 0);
+    let mut at = 0;
+    while at < places.len() {
+        let group = places[at] / generations;
+        let own = places[at..].iter().take_while(|place| **place / generations == group).count();
+        let tokens = |range: Range<usize>| -> usize {
+            places[range].iter().map(|place| round.completion(*place).1.tokens.len()).sum()
+        };
+        let prompt = prompts[group].len();
+        let all = prompt + tokens(at..at + own);
+        if at > from && sum + all > most {
+            parts.push(from..at);
+            (from, sum) = (at, 0);
+        }
+        if all > most {
+            // Alone, and cut.
+            let mut sum = prompt;
+            for one in at..at + own {
+                let length = tokens(one..one + 1);
+                if one > from && sum + length > most {
+                    parts.push(from..one);
+                    (from, sum) = (one, prompt);
+                }
+                sum += length;
+            }
+            parts.push(from..at + own);
+            from = at + own;
+        } else {
+            sum += all;
+        }
+        at += own;
+    }
+    if from < places.len() {
+        parts.push(from..places.len());
+    }
+    parts
+}
+
 /// The trainer's side of a round.
 pub struct Updater<'a> {
     /// The run.
@@ -113,47 +155,8 @@ pub struct Updater<'a> {
 }
 
 impl Updater<'_> {
-    /// Cuts completions into parts of at most so many tokens, prompts counted once; a group is cut only where it is too long alone.
     fn parts(&self, round: &Round, places: &[usize]) -> Vec<Range<usize>> {
-        let generations = round.groups[0].completions.len();
-        let most = self.config.micro_batch_tokens;
-        let mut parts: Vec<Range<usize>> = Vec::new();
-        let (mut from, mut sum) = (0, 0);
-        let mut at = 0;
-        while at < places.len() {
-            let group = places[at] / generations;
-            let own = places[at..].iter().take_while(|place| **place / generations == group).count();
-            let tokens = |range: Range<usize>| -> usize {
-                places[range].iter().map(|place| round.completion(*place).1.tokens.len()).sum()
-            };
-            let prompt = self.prompts[group].len();
-            let all = prompt + tokens(at..at + own);
-            if at > from && sum + all > most {
-                parts.push(from..at);
-                (from, sum) = (at, 0);
-            }
-            if all > most {
-                // Alone, and cut.
-                let mut sum = prompt;
-                for one in at..at + own {
-                    let length = tokens(one..one + 1);
-                    if one > from && sum + length > most {
-                        parts.push(from..one);
-                        (from, sum) = (one, prompt);
-                    }
-                    sum += length;
-                }
-                parts.push(from..at + own);
-                from = at + own;
-            } else {
-                sum += all;
-            }
-            at += own;
-        }
-        if from < places.len() {
-            parts.push(from..places.len());
-        }
-        parts
+        parts(round, &self.prompts, self.config.micro_batch_tokens, places)
     }
 
     /// Log-probabilities of completions, in their order; `places` ascend.
@@ -298,4 +301,68 @@ fn corrections(config: &RlkdConfig, trainer: &[f64], sampler: &[f32]) -> Vec<f64
         Correction::SequenceMask => masked(whole),
     };
     apart.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distill::round::Group;
+    use crate::distill::sampler::Completion;
+    use crate::train::grpo::Advantages;
+
+    /// Every completion once and in order; groups are cut only where they are too long alone.
+    #[test]
+    fn completions_are_cut_into_parts() {
+        let lengths = [[5, 9, 1, 4], [30, 2, 17, 8], [1, 1, 1, 1], [12, 12, 12, 12]];
+        let group = |(task, lengths): (usize, &[usize; 4])| Group {
+            task,
+            completions: lengths
+                .iter()
+                .map(|length| Completion {
+                    tokens: vec![7; *length],
+                    logprobs: vec![0.0; *length],
+                    text: String::new(),
+                    ended: true,
+                })
+                .collect(),
+            scored: Vec::new(),
+            rewards: Vec::new(),
+            agreement: Vec::new(),
+        };
+        let round = Round {
+            groups: lengths.iter().enumerate().map(group).collect(),
+            advantages: Advantages::default(),
+            masked: vec![false; 16],
+            temperature: 1.0,
+            old: None,
+            reference: None,
+            correction: None,
+            dead: [0, 4],
+        };
+        let prompts: [&[u32]; 4] = [&[1, 2, 3], &[4; 6], &[5], &[6; 10]];
+        let all: Vec<usize> = (0..16).filter(|at| *at != 6).collect();
+        for most in [1, 8, 20, 40, 64, 1000] {
+            let parts = parts(&round, &prompts, most, &all);
+            assert_eq!(
+                parts.iter().cloned().flatten().collect::<Vec<_>>(),
+                (0..all.len()).collect::<Vec<_>>()
+            );
+            for part in &parts {
+                let (texts, targets) = pack(&round, &prompts, &all[part.clone()]);
+                let groups: std::collections::BTreeSet<usize> =
+                    all[part.clone()].iter().map(|at| at / 4).collect();
+                let learnt: usize =
+                    all[part.clone()].iter().map(|at| round.completion(*at).1.tokens.len()).sum();
+                let prompt: usize = groups.iter().map(|group| prompts[*group].len()).sum();
+                assert_eq!(targets.len(), learnt);
+                assert!(prompt + learnt <= most || part.len() == 1, "{most}: {part:?}");
+                // Each token of a completion is asked for behind the one before it, the first behind its prompt.
+                for target in &targets {
+                    let text = texts.starts.partition_point(|start| *start <= target.row) - 1;
+                    let own = texts.parents[text].is_some();
+                    assert!(own || target.row + 1 == texts.starts[text + 1], "{most}: {target:?}");
+                }
+            }
+        }
+    }
 }

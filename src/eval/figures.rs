@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Evaluated;
+use super::{Evaluated, Sampled};
 use crate::answer::{Comparison, compare};
 use crate::seed::Seed;
 
@@ -50,9 +50,9 @@ pub fn pass_at(n: usize, right: usize, k: usize) -> f64 {
 
 /// The answer that most samples give: whether it is right. Answers that mean the same count together; of several with as many, the one that
 /// came first. None if no sample gives an answer.
-pub fn majority(one: &Evaluated) -> Option<bool> {
+pub fn majority(samples: &[Sampled]) -> Option<bool> {
     let mut votes: Vec<(&str, bool, usize)> = Vec::new();
-    for sample in &one.samples {
+    for sample in samples {
         let (Some(answer), Some(right)) = (sample.answer.as_deref(), sample.right) else { continue };
         let known = votes
             .iter_mut()
@@ -87,15 +87,17 @@ fn by_problem(all: &[Evaluated], n: usize) -> BTreeMap<String, Vec<Option<f64>>>
     let ks: Vec<usize> = (0..).map(|power| 1 << power).take_while(|k| *k <= n).collect();
     for one in all {
         let mut put = |name: &str, value: Option<f64>| columns.entry(name.into()).or_default().push(value);
+        // What depends on how many there are looks at as many of all.
+        let first = &one.samples[..n.min(one.samples.len())];
         let judged: Vec<bool> = one.samples.iter().filter_map(|sample| sample.right).collect();
         let right = judged.iter().filter(|right| **right).count();
         for k in &ks {
             let value = (judged.len() >= *k && !judged.is_empty()).then(|| pass_at(judged.len(), right, *k));
             put(&format!("pass@{k}"), value);
         }
-        let voted = (!judged.is_empty()).then(|| f64::from(u8::from(majority(one) == Some(true))));
+        let voted = (!judged.is_empty()).then(|| f64::from(u8::from(majority(first) == Some(true))));
         put(&format!("majority@{n}"), voted.filter(|_| n > 1));
-        let mean = |of: &dyn Fn(&super::Sampled) -> Option<f64>| {
+        let mean = |of: &dyn Fn(&Sampled) -> Option<f64>| {
             let found: Vec<f64> = one.samples.iter().filter_map(of).collect();
             (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
         };
@@ -110,7 +112,7 @@ fn by_problem(all: &[Evaluated], n: usize) -> BTreeMap<String, Vec<Option<f64>>>
             .filter_map(|sample| sample.order.as_ref())
             .filter(|order| !order.is_empty())
             .collect();
-        let knows = one.samples.iter().any(|sample| sample.order.is_some());
+        let knows = first.iter().any(|sample| sample.order.is_some());
         put("distinct_orders", (knows && n > 1).then_some(orders.len() as f64));
     }
     columns.retain(|_, column| column.iter().any(Option::is_some));
@@ -129,11 +131,12 @@ pub struct Compared {
     pub p: f64,
 }
 
-/// Compares two runs by the ids of their problems.
+/// Compares two runs by the ids and gold answers of their problems.
 pub fn compared(one: &[Evaluated], other: &[Evaluated]) -> BTreeMap<String, Compared> {
-    let ids: BTreeMap<&str, &Evaluated> = other.iter().map(|own| (own.id.as_str(), own)).collect();
+    let key = |own: &'_ Evaluated| (own.id.clone(), own.gold.clone());
+    let ids: BTreeMap<_, &Evaluated> = other.iter().map(|own| (key(own), own)).collect();
     let pairs: Vec<(Evaluated, Evaluated)> =
-        one.iter().filter_map(|own| Some((own.clone(), (*ids.get(own.id.as_str())?).clone()))).collect();
+        one.iter().filter_map(|own| Some((own.clone(), (*ids.get(&key(own))?).clone()))).collect();
     let (one, other): (Vec<Evaluated>, Vec<Evaluated>) = pairs.into_iter().unzip();
     let n = one.iter().chain(&other).map(|one| one.samples.len()).min().unwrap_or(0);
     let (first, second) = (by_problem(&one, n), by_problem(&other, n));
@@ -169,7 +172,6 @@ fn chance(apart: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::Sampled;
 
     #[test]
     fn pass_at_k_is_the_share_of_subsets() {
@@ -199,14 +201,18 @@ mod tests {
         Evaluated { id: id.into(), samples: answers.iter().map(sample).collect(), ..Evaluated::default() }
     }
 
+    fn votes(one: &Evaluated) -> Option<bool> {
+        majority(&one.samples)
+    }
+
     #[test]
     fn most_votes_win() {
-        assert_eq!(majority(&evaluated("a", &[("4", true), ("5", false), ("4.0", true)])), Some(true));
-        assert_eq!(majority(&evaluated("a", &[("4", true), ("5", false), ("5.0", false)])), Some(false));
+        assert_eq!(votes(&evaluated("a", &[("4", true), ("5", false), ("4.0", true)])), Some(true));
+        assert_eq!(votes(&evaluated("a", &[("4", true), ("5", false), ("5.0", false)])), Some(false));
         // As many: the first.
-        assert_eq!(majority(&evaluated("a", &[("5", false), ("4", true)])), Some(false));
-        assert_eq!(majority(&evaluated("a", &[("", false), ("4", true)])), Some(true));
-        assert_eq!(majority(&evaluated("a", &[("", false)])), None);
+        assert_eq!(votes(&evaluated("a", &[("5", false), ("4", true)])), Some(false));
+        assert_eq!(votes(&evaluated("a", &[("", false), ("4", true)])), Some(true));
+        assert_eq!(votes(&evaluated("a", &[("", false)])), None);
     }
 
     #[test]

@@ -128,11 +128,12 @@ pub fn run(
     let tasks = Tasks::read(&config.data, &*tokenizer, &wanted)?;
     if tasks.bad.0 > 0 || tasks.too_long > 0 {
         return Err(Error::data(format!(
-            "{} records cannot be used and {} prompts leave no room for {} tokens, and a share of the rest would be of other problems; {}",
+            "{} records cannot be used and {} prompts leave no room for {} tokens of a sample (--max-tokens, --ctx): take them out, since a share \
+             of the rest would be one of other problems{}",
             tasks.bad.0,
             tasks.too_long,
             config.max_tokens,
-            tasks.bad.1.first().map_or("", String::as_str)
+            tasks.bad.1.first().map_or(String::new(), |first| format!("; the first: {first}"))
         )));
     }
     let facts = crate::gguf::check(model)?;
@@ -164,14 +165,17 @@ pub fn run(
     if done.len() >= all {
         return Ok(done);
     }
-    let mut lines = std::fs::OpenOptions::new()
-        .append(true)
-        .open(output)
-        .map_err(|error| Error::io("write", output, error))?;
+    let failed = |error| Error::io("write", output, error);
+    let mut lines = std::fs::OpenOptions::new().append(true).open(output).map_err(failed)?;
+    if !files::lock(&lines).map_err(failed)? {
+        return Err(Error::config(
+            "another evaluation writes this file: wait for it, or name another output",
+        )
+        .at(Place::file(output)));
+    }
     let longest = tasks.all.iter().map(|task| task.prompt.len()).max().unwrap_or(0);
     let sizes = [TOGETHER * config.samples, config.samples, longest + config.max_tokens];
-    let file = output.with_extension("adapter.gguf");
-    let sampler = Sampler::start(model, &config.engine, sizes, adapters, file)?;
+    let sampler = Sampler::start(model, &config.engine, sizes, adapters, output)?;
     sampler.take(None)?;
     let mut scorer = Scorer::new(&config.score)?;
     while done.len() < all {

@@ -28,6 +28,9 @@ pub struct Settings {
     pub context: u32,
     /// Sequences that are decoded at once.
     pub parallel: u32,
+    /// Where `parallel` is to be chosen: from so many down, until they take at most half of the free memory; 0: from 8, on a GPU from 32.
+    #[serde(skip)]
+    pub most_parallel: u32,
     /// Prompt beginnings that are kept, so that prompts that share one do not compute it again.
     pub prefixes: u32,
     /// Most tokens in one call of the decoder; at least one for each sequence and kept beginning.
@@ -161,7 +164,11 @@ impl Settings {
             flash_attention: flash_attention != FlashAttention::Off,
         };
         if self.parallel == 0 {
-            let mut parallel = if on_gpu { 32 } else { 8 };
+            let mut parallel = match self.most_parallel {
+                0 if on_gpu => 32,
+                0 => 8,
+                most => most,
+            };
             while parallel > 1 && !machine.half().holds(&plan(facts, &demand(parallel, &settings))) {
                 parallel /= 2;
             }

@@ -22,7 +22,7 @@ const POINTS: usize = 400;
 /// The curves, in their order: name, title. Others follow by name.
 const FIRST: [(&str, &str); 15] = [
     ("reward", "Reward"),
-    ("reward_std", "Spread of the reward within groups"),
+    ("reward_std_within_groups", "Spread of the reward within groups"),
     ("agreement", "Agreement with the true structure"),
     ("rewards/accuracy/mean", "Accuracy"),
     ("rewards/structure/mean", "Structure reward"),

@@ -98,7 +98,8 @@ pub fn sweep(run: &Path) -> Result<()> {
     for entry in std::fs::read_dir(run).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let own = [ADAPTER, "adapter.gguf", "model.gguf", "base.gguf", "base.txt", "run.html"];
+        let own =
+            [ADAPTER, "adapter.gguf", "model.gguf", "base.gguf", "base.txt", "run.html", "rollout.gguf"];
         let checkpoint = name
             .split('.')
             .next()

@@ -133,7 +133,7 @@ A run file:
   [optim]
   learning_rate = 1e-4
 
-An interrupted run is taken up by the same command. Every key: docs/training.md")]
+An interrupted run is taken up by the same command. Every key: docs/rlkd.md")]
     Train(TrainArgs),
     /// Measure a model on problems with answers: pass@1, pass@k, majority vote, structure; or compare two measurements
     #[cfg(all(feature = "train", feature = "llama"))]

@@ -15,7 +15,9 @@ mod schedule;
 mod sequence;
 mod stats;
 
-use std::path::{Path, PathBuf};
+#[cfg(feature = "train")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -32,6 +34,7 @@ use stats::Counters;
 enum Message {
     Work(Vec<Order>),
     /// From here on this adapter, or none.
+    #[cfg_attr(not(feature = "train"), allow(dead_code))]
     Adapter(Option<PathBuf>, Sender<Result<()>>),
 }
 
@@ -146,10 +149,12 @@ impl Engine {
 
     /// Makes the requests that are submitted from now on use an adapter, a GGUF file that this program wrote, or none. Those
     /// that were submitted before end first; what was kept of prompts is forgotten. Returns when it is so, and the file may go.
+    /// No other engine and no embedder may have this model: [`Model::load`] it anew for that.
     ///
     /// # Errors
     /// The file does not go with the model; then the one before stays.
-    pub fn set_adapter(&self, file: Option<&Path>) -> Result<()> {
+    #[cfg(feature = "train")]
+    pub(crate) fn set_adapter(&self, file: Option<&Path>) -> Result<()> {
         let (reply, answer) = channel();
         self.tell(Message::Adapter(file.map(Path::to_path_buf), reply))?;
         answer.recv().map_err(|_| Error::engine("the engine has stopped; RLKD_LOG=info says why"))?
