@@ -2,7 +2,7 @@
 //! is spelled when the model runs.
 
 use crate::error::Result;
-use crate::grammar::Message;
+use crate::grammar::{Message, Role};
 
 /// A model's tokenizer and chat template.
 pub trait Tokenizer: Send + Sync {
@@ -27,4 +27,16 @@ pub trait Tokenizer: Send + Sync {
 
     /// A hash of the file that it is from.
     fn fingerprint(&self) -> &str;
+}
+
+/// The prompt of a student: what it is told, if anything, and the problem. The same where it is trained, sampled and measured.
+///
+/// # Errors
+/// The chat template cannot be rendered.
+pub fn student_prompt(tokenizer: &dyn Tokenizer, system: &str, problem: &str) -> Result<Vec<u32>> {
+    let mut messages = vec![Message { role: Role::User, content: tokenizer.quote(problem.trim()) }];
+    if !system.is_empty() {
+        messages.insert(0, Message { role: Role::System, content: system.to_owned() });
+    }
+    tokenizer.prompt(&messages, None)
 }

@@ -210,6 +210,22 @@ fn a_run_that_is_killed_ends_with_the_same_bits() {
     assert_eq!(left, [""; 0], "the last run swept up");
 }
 
+/// How many are sampled at once is chosen once: on a machine with less memory free, a run goes on as it began.
+#[test]
+fn as_many_are_sampled_at_once_as_at_first() {
+    let room = room("q8_0", "max_steps = 2\nsave_steps = 1");
+    let ran = room.run("train run.toml").ended(0);
+    assert!(ran.err.contains("16 sequences at once"), "{}", ran.err);
+    // As if it had begun where there was less.
+    let state = "out/checkpoint-2/trainer_state.json";
+    let text = String::from_utf8(room.read(state)).expect("UTF-8");
+    assert!(text.contains("\"parallel\": 16"), "{text}");
+    room.write(state, text.replace("\"parallel\": 16", "\"parallel\": 5"));
+    write_run(&room, "run.toml", "out", "max_steps = 3\nsave_steps = 1");
+    let ran = room.run("train run.toml").ended(0);
+    assert!(ran.err.contains("5 sequences at once") && !ran.err.contains("16 seq"), "{}", ran.err);
+}
+
 /// What is wrong with a run file or with data is said before anything is written, with what to do.
 #[test]
 fn wrong_runs_are_named() {

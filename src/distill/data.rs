@@ -8,9 +8,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::dataset::{Body, Mapping, RawRecord, Source, parse};
 use crate::error::{Error, ErrorKind, Result};
-use crate::grammar::{Message, Role};
 use crate::synth::Known;
-use crate::tokens::Tokenizer;
+use crate::tokens::{Tokenizer, student_prompt};
 use crate::trace::Sample;
 
 /// Reasons that are kept.
@@ -38,18 +37,6 @@ pub struct Tasks {
     pub too_long: u64,
     /// A hash of all of them.
     pub fingerprint: String,
-}
-
-/// The prompt of a problem.
-///
-/// # Errors
-/// The chat template cannot be rendered.
-pub fn prompt(tokenizer: &dyn Tokenizer, system: &str, problem: &str) -> Result<Vec<u32>> {
-    let mut messages = vec![Message { role: Role::User, content: tokenizer.quote(problem.trim()) }];
-    if !system.is_empty() {
-        messages.insert(0, Message { role: Role::System, content: system.to_owned() });
-    }
-    tokenizer.prompt(&messages, None)
 }
 
 /// What is wanted of a record.
@@ -159,6 +146,6 @@ fn task(
         Body::Line(bytes) => serde_json::from_slice::<Synth>(bytes).ok().and_then(|record| record.synth),
         Body::Fault(_) => None,
     };
-    let prompt = prompt(tokenizer, wanted.system, &sample.problem)?;
+    let prompt = student_prompt(tokenizer, wanted.system, &sample.problem)?;
     Ok(Task { sample, prompt, known: known.map(Arc::new) })
 }

@@ -132,6 +132,8 @@ struct State {
     skipped_in_a_row: u64,
     /// Rounds in a row in which no group taught anything.
     dead_in_a_row: u64,
+    /// Sequences that are sampled at once. llama.cpp's sums depend on it in the last bits, so it stays what it was at first.
+    parallel: u32,
     /// Seconds of the run so far.
     seconds: f64,
     /// Evaluations so far.
@@ -267,6 +269,14 @@ impl<'a> Run<'a> {
         let tokens = longest + config.max_completion_length;
         let engine = Settings {
             threads: if config.engine.threads == 0 { config.threads as u32 } else { config.engine.threads },
+            parallel: match config.engine.parallel {
+                // A damaged checkpoint is refused later, with advice.
+                0 => checkpoint::all(folder)?
+                    .last()
+                    .and_then(|step| checkpoint::state::<State>(folder, *step).ok())
+                    .map_or(0, |state| state.parallel),
+                own => own,
+            },
             ..config.engine.clone()
         };
         let sizes = [completions, config.num_generations, tokens];
@@ -306,7 +316,8 @@ impl<'a> Run<'a> {
             same_run([&state.model, &own.model], [&state.data, &own.data], [&then, &own.config], other)
         };
         let found = resume(folder, &mut model, &mut optimizer, is_of, |state: &State| state.taken)?;
-        let state = found.unwrap_or(own);
+        let mut state = found.unwrap_or(own);
+        state.parallel = sampler.model().resolved().settings.parallel;
         let log = Log::open(folder, state.metrics, state.step)?;
         let completions = Lines::open(folder.join(COMPLETIONS), state.completions)?;
         let rounds = (config.num_train_epochs * train.all.len() as f64 / config.prompts() as f64)
@@ -326,7 +337,7 @@ impl<'a> Run<'a> {
             too_long: train.too_long + validation.too_long,
             parameters: [model.parameters().iter().map(|one| one.value.elem_count()).sum(), all],
             steps: [steps, state.step],
-            parallel: sampler.model().resolved().settings.parallel,
+            parallel: state.parallel,
         };
         watch(Event::Ready(&ready));
         Ok(Run {

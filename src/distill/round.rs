@@ -5,13 +5,12 @@ use std::time::Instant;
 
 use super::config::{DeadGroups, RewardConfig, RlkdConfig};
 use super::data::Task;
-use super::sampler::{Completion, Sampler};
+use super::sampler::{Completion, Sampler, as_students};
 use crate::error::{Error, Result};
 use crate::llama::sample::Sampling;
 use crate::score::{Scored, Scorer};
 use crate::seed::Seed;
 use crate::synth::agreement::agreement;
-use crate::trace::{Sample, Trace};
 use crate::train::grpo::{Advantages, GrpoConfig, advantages};
 
 /// The reward of the bound of a completion's length.
@@ -150,14 +149,7 @@ impl Writer<'_> {
         )?;
         seconds.rollout += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
-        let samples: Vec<Sample> = all
-            .iter()
-            .zip(&written)
-            .map(|(task, completions)| Sample {
-                students: completions.iter().map(|one| Trace::new(one.text.clone())).collect(),
-                ..task.sample.clone()
-            })
-            .collect();
+        let samples = as_students(all.iter().copied().zip(&written));
         let scored = self.scorer.score_batch(&samples.iter().collect::<Vec<_>>());
         let mut groups = Vec::with_capacity(tasks.len());
         for (((at, task), completions), scored) in tasks.iter().zip(written).zip(scored) {

@@ -11,6 +11,7 @@ use crate::llama::model::Model;
 use crate::llama::sample::Sampling;
 use crate::llama::settings::Settings;
 use crate::seed::Seed;
+use crate::trace::{Sample, Trace};
 use crate::train::adapter::{Adapter, gguf};
 
 /// The adapter on its way into llama.cpp, in the run's folder; with the number of the process behind it.
@@ -29,6 +30,15 @@ pub struct Completion {
     pub text: String,
     /// Whether the student ended it, and not the bound.
     pub ended: bool,
+}
+
+/// Problems with their completions as students, for a scorer.
+pub fn as_students<'a>(tasks: impl IntoIterator<Item = (&'a Task, &'a Vec<Completion>)>) -> Vec<Sample> {
+    let one = |(task, completions): (&Task, &Vec<Completion>)| Sample {
+        students: completions.iter().map(|one| Trace::new(one.text.clone())).collect(),
+        ..task.sample.clone()
+    };
+    tasks.into_iter().map(one).collect()
 }
 
 /// The student in llama.cpp.

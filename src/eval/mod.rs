@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer;
 use crate::distill::data::{Task, Tasks, Wanted};
-use crate::distill::sampler::Sampler;
+use crate::distill::sampler::{Sampler, as_students};
 use crate::error::{Error, Place, Result};
 use crate::files;
 use crate::llama::model::Model;
@@ -22,7 +22,6 @@ use crate::llama::sample::Sampling;
 use crate::score::{Scorer, Settings};
 use crate::seed::Seed;
 use crate::synth::agreement::agreement;
-use crate::trace::{Sample, Trace};
 use crate::train::adapter::Adapter;
 use crate::train::model::shape::Shape;
 
@@ -218,14 +217,7 @@ fn evaluate(
         written.push(completions);
         Ok(())
     })?;
-    let samples: Vec<Sample> = own
-        .iter()
-        .zip(&written)
-        .map(|(task, completions)| Sample {
-            students: completions.iter().map(|one| Trace::new(one.text.clone())).collect(),
-            ..task.sample.clone()
-        })
-        .collect();
+    let samples = as_students(own.iter().copied().zip(&written));
     let scored = scorer.score_batch(&samples.iter().collect::<Vec<_>>());
     let mut all = Vec::with_capacity(own.len());
     for ((task, completions), scored) in own.iter().zip(written).zip(scored) {

@@ -10,9 +10,9 @@ use xxhash_rust::xxh3::Xxh3;
 use super::config::{SftConfig, Task};
 use crate::dataset::{Labelled, Mapping, RawRecord, Source, parse};
 use crate::error::{Error, Result};
-use crate::grammar::{self, Grammar, Message, Prompt, Role};
+use crate::grammar::{self, Grammar, Prompt};
 use crate::seed::Seed;
-use crate::tokens::Tokenizer;
+use crate::tokens::{Tokenizer, student_prompt};
 
 /// Where an example lies in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,8 +267,8 @@ impl Writer<'_> {
         let messages = self.grammar.ask(self.config.prompt, own.domain, &quoted.0, &quoted.1);
         let parts = own.steps.iter().map(|step| [&*step.meta_reasoning, &*step.sub_problem, &*step.answer]);
         let steps: Vec<[&str; 3]> = parts.collect();
-        let example = self.example(&messages, Some(false), &self.grammar.write(&steps))?;
-        Ok((own.id, vec![example]))
+        let prompt = self.tokenizer.prompt(&messages, Some(false))?;
+        Ok((own.id, vec![self.example(prompt, &self.grammar.write(&steps))]))
     }
 
     fn sample(&self, record: &RawRecord, mapping: &Mapping) -> Result<(String, Vec<Example>)> {
@@ -278,25 +278,17 @@ impl Writer<'_> {
                 Error::data("a student learns from a problem and a teacher's trace").at(record.place.clone())
             );
         }
-        let mut messages =
-            vec![Message { role: Role::User, content: self.tokenizer.quote(sample.problem.trim()) }];
-        if !self.config.system.is_empty() {
-            messages.insert(0, Message { role: Role::System, content: self.config.system.clone() });
-        }
-        let examples = sample
-            .teachers
-            .iter()
-            .map(|trace| self.example(&messages, None, trace.text.trim()))
-            .collect::<Result<_>>()?;
+        let prompt = student_prompt(self.tokenizer, &self.config.system, &sample.problem)?;
+        let examples =
+            sample.teachers.iter().map(|trace| self.example(prompt.clone(), trace.text.trim())).collect();
         Ok((sample.id, examples))
     }
 
-    fn example(&self, messages: &[Message], thinking: Option<bool>, answer: &str) -> Result<Example> {
-        let mut tokens = self.tokenizer.prompt(messages, thinking)?;
+    fn example(&self, mut tokens: Vec<u32>, answer: &str) -> Example {
         let prompt = tokens.len();
         tokens.extend(self.tokenizer.answer(answer));
         tokens.push(self.tokenizer.end());
-        Ok(Example { tokens, prompt })
+        Example { tokens, prompt }
     }
 
     /// Puts an example into the file, and in one of the lists. Which one depends on its id alone, so that traces of
