@@ -20,7 +20,17 @@ pub fn same(one: &Path, other: &Path) -> bool {
     place(one).is_some_and(|one| place(other) == Some(one))
 }
 
-/// Writes a file and sees it through to the disk, under a temporary name first.
+/// What an output really is: where links lead, and whether that is no regular file (a pipe, a device), which is written into and never
+/// replaced.
+pub fn target(path: &Path) -> (PathBuf, bool) {
+    match fs::metadata(path) {
+        Ok(facts) if facts.is_file() => (path.canonicalize().unwrap_or_else(|_| path.to_path_buf()), false),
+        Ok(facts) => (path.to_path_buf(), !facts.is_dir()),
+        Err(_) => (path.to_path_buf(), false),
+    }
+}
+
+/// Writes a file and sees it through to the disk, under a temporary name first. What is no regular file is written into.
 ///
 /// # Errors
 /// The disk is full, or the like; what was there before is still there.
@@ -33,8 +43,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write()`], and those of `work`.
 pub fn write_with(path: &Path, work: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
-    let partial = &beside(path, "partial");
     let failed = |error| Error::io("write", path, error);
+    let (path, special) = &target(path);
+    if *special {
+        let mut out = BufWriter::new(File::options().write(true).open(path).map_err(failed)?);
+        work(&mut out)?;
+        return out.flush().map_err(failed);
+    }
+    let partial = &beside(path, "partial");
     let written = || -> Result<()> {
         let mut out = BufWriter::with_capacity(1 << 18, File::create(partial).map_err(failed)?);
         work(&mut out)?;
@@ -230,6 +246,32 @@ pub fn sync_folder(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_pipes_stay_what_they_are() {
+        use std::os::unix::fs::FileTypeExt;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").expect("written");
+        std::os::unix::fs::symlink(&file, &link).expect("a link");
+        write(&link, b"new").expect("written");
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&file).expect("readable"), b"new");
+
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe)
+        });
+        write(&pipe, b"through").expect("written");
+        assert_eq!(reader.join().expect("a reader").expect("readable"), b"through");
+        assert!(fs::metadata(&pipe).expect("there").file_type().is_fifo());
+        assert!(crate::gguf::Writer::create(&pipe, &[], &[]).is_err(), "a model is no stream");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3, "nothing is left beside them");
+    }
 
     #[test]
     fn what_is_left_over_is_told_from_what_is_somebodys() {

@@ -48,7 +48,8 @@ fn a_model_is_measured() {
     assert_eq!(room.read("one.jsonl"), before);
     // A table for people.
     assert!(room.run(&format!("{EVAL} -o one.jsonl --texts")).ended(0).text().contains("95 % of problems"));
-    // Other settings are another evaluation.
+    // Other settings are another evaluation; so is another number of sequences at once, which changes the last bits.
+    room.run(&format!("{EVAL} --parallel 7 -o one.jsonl")).failed(&["one.jsonl", "other settings"]);
     room.run(&format!("{EVAL} --temperature 0.7 -o one.jsonl")).failed(&["one.jsonl", "other settings"]);
     room.write("odd.jsonl", "{\"a\": 1}\n");
     room.run(&format!("{EVAL} -o odd.jsonl")).failed(&["odd.jsonl:1", "no results of rlkd eval"]);

@@ -6,7 +6,7 @@ use rlkd::error::Place;
 use rlkd::gguf::random::{self, Architecture, Spec};
 use rlkd::gguf::{Facts, TensorType, check};
 use rlkd::models::digest;
-use rlkd::models::manifest::Manifest;
+use rlkd::models::manifest::{Manifest, Origin};
 use rlkd::models::plan::in_words;
 use rlkd::models::source::{Shelf, Source};
 use rlkd::{Error, Result};
@@ -38,7 +38,8 @@ fn list(json: bool) -> Done {
             text += &format!("{value}\n");
         } else {
             let size = in_words(manifest.size);
-            let place = path.map_or("not here".to_owned(), |path| path.display().to_string());
+            let absent = if manifest.source == Origin::BuiltIn { "in the program" } else { "not here" };
+            let place = path.map_or(absent.to_owned(), |path| path.display().to_string());
             let tags = match manifest.tags.as_slice() {
                 [] => String::new(),
                 tags => format!("  ({})", tags.join(", ")),

@@ -228,6 +228,9 @@ pub struct RlkdConfig {
     pub max_dead_steps: u64,
     /// Evaluations in a row in which the reward rose and accuracy or true structure fell, after which it ends; 0: it is only told.
     pub max_hacked_evals: u32,
+    /// The run ends where the mean reward of ten rounds is so many standard deviations (of the rewards of a round's completions) below the
+    /// best such mean; 0: never.
+    pub max_reward_drop: f64,
     /// Where the trainer computes: `cpu`, `cuda`, `metal` or `auto`.
     pub device: String,
     /// Round numbers to bf16 on their way into the trainer's products.
@@ -290,6 +293,7 @@ impl Default for RlkdConfig {
             max_sampling_difference: 0.5,
             max_dead_steps: 50,
             max_hacked_evals: 0,
+            max_reward_drop: 0.5,
             device: "auto".into(),
             bf16: false,
             threads: 0,
@@ -355,6 +359,9 @@ impl RlkdConfig {
         }
         if !self.importance_sampling_cap.is_finite() || self.importance_sampling_cap < 1.0 {
             return wrong(format!("importance_sampling_cap = {}: from 1 on", self.importance_sampling_cap));
+        }
+        if !self.max_reward_drop.is_finite() || self.max_reward_drop < 0.0 {
+            return wrong(format!("max_reward_drop = {}: 0 or more", self.max_reward_drop));
         }
         if !self.max_sampling_difference.is_finite() || self.max_sampling_difference <= 0.0 {
             return wrong(format!("max_sampling_difference = {}: above 0", self.max_sampling_difference));
@@ -488,6 +495,7 @@ impl RlkdConfig {
             max_sampling_difference: 1.0,
             max_dead_steps: 0,
             max_hacked_evals: 0,
+            max_reward_drop: 0.0,
             threads: 0,
             gradient_checkpointing: true,
             ..self.clone()

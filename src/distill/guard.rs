@@ -1,10 +1,13 @@
-//! Whether a reward still stands for what it is given for.
+//! What ends a run before it does harm: rewards that no longer stand for what they are given for, that collapse, or teach nothing; a
+//! sampler that is no longer the trainer's model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use super::round::{Group, Rewards, summary};
+use super::update::Apart;
+use crate::error::{Error, Result};
 
 /// Standard errors by which a mean has to fall to be called lower.
 const ERRORS: f64 = 2.0;
@@ -92,9 +95,117 @@ impl Looked {
     }
 }
 
+/// Rounds that a level is the mean of.
+const WINDOW: usize = 10;
+
+/// How high the rewards of the last rounds are, and were at their best.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Level {
+    last: VecDeque<f64>,
+    best: Option<Best>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Best {
+    step: u64,
+    reward: f64,
+    std: f64,
+}
+
+impl Level {
+    /// Takes in a round's `reward` and `reward_std` (over its completions).
+    ///
+    /// # Errors
+    /// Kind `Engine`: the mean of the last rounds is more than `most` standard deviations below the best such mean. 0 asks for nothing.
+    pub fn add(&mut self, step: u64, values: &BTreeMap<String, f64>, most: f64) -> Result<()> {
+        let (Some(reward), Some(std)) = (values.get("reward"), values.get("reward_std")) else {
+            return Ok(());
+        };
+        self.last.push_back(*reward);
+        if self.last.len() > WINDOW {
+            self.last.pop_front();
+        }
+        if self.last.len() < WINDOW {
+            return Ok(());
+        }
+        let mean = self.last.iter().sum::<f64>() / WINDOW as f64;
+        let best = match self.best {
+            Some(best) if best.reward >= mean => best,
+            _ => Best { step, reward: mean, std: *std },
+        };
+        self.best = Some(best);
+        let fell = best.reward - mean;
+        if most == 0.0 || fell <= most * best.std {
+            return Ok(());
+        }
+        Err(Error::engine(format!(
+            "rewards collapsed: the mean of {WINDOW} rounds was {:.3} at step {} and is {mean:.3} now, {:.2} standard deviations lower \
+             (max_reward_drop = {most}). Lower learning_rate, take more completions a step, or a beta of 0.01 to 0.05; \
+             completions.jsonl shows what was written, and an earlier checkpoint what was before",
+            best.reward,
+            best.step,
+            fell / best.std.max(1e-9)
+        )))
+    }
+}
+
+/// Holds what the sampler thought of its tokens against what the trainer thinks.
+///
+/// # Errors
+/// Kind `Engine`: log-probabilities differ by more than `most` on average.
+pub fn same_model(apart: &Apart, most: f64) -> Result<()> {
+    let mean = apart.sum / apart.tokens.max(1) as f64;
+    // What is no number is no difference: the gradients will be none either.
+    if mean <= most || mean.is_nan() {
+        return Ok(());
+    }
+    Err(Error::engine(format!(
+        "the sampler is no longer the trainer's model: the log-probabilities of what it wrote differ by {mean:.3} on average \
+         (max_sampling_difference = {most}). top_p, top_k and min_p make a difference, too. With a base of few bits both round differently: \
+         take a larger type (Q8_0), or lower learning_rate; with kv of few bits, kv = \"f16\""
+    )))
+}
+
+/// The error for a run whose groups taught nothing for so many rounds, with the rewards of the last one.
+pub fn nothing_to_learn(rounds: u64, rewards: &[Option<f64>]) -> Error {
+    let scored: Vec<f64> = rewards.iter().copied().flatten().collect();
+    let why = if scored.is_empty() {
+        "no completion got a reward: are there gold answers and teachers' traces, and can the decomposer read what is written?".into()
+    } else {
+        let mean = scored.iter().sum::<f64>() / scored.len() as f64;
+        format!(
+            "all completions of a problem get the same reward, {mean:.3} on average: the problems are too easy or too hard for the student, or its \
+             temperature too low"
+        )
+    };
+    Error::engine(format!("nothing was learnt for {rounds} rounds: {why}; completions.jsonl shows some"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rewards_that_collapse_end_a_run() {
+        let values =
+            |reward: f64| BTreeMap::from([("reward".to_owned(), reward), ("reward_std".to_owned(), 0.5)]);
+        let run = |most: f64| {
+            let mut level = Level::default();
+            let rise = (0..20).map(|step| 0.1 + 0.02 * step as f64);
+            let fall = (0..30).map(|step| 0.5 - 0.03 * step as f64);
+            rise.chain(fall)
+                .enumerate()
+                .find_map(|(step, reward)| level.add(step as u64, &values(reward), most).err())
+        };
+        let told = run(0.5).expect("told").to_string();
+        assert!(told.contains("was 0.4") && told.contains("at step 2"), "{told}");
+        assert!(run(0.0).is_none() && run(5.0).is_none());
+        // Noise about a level is no collapse.
+        let mut level = Level::default();
+        let noise = |step: u64| 0.5 + if step.is_multiple_of(2) { 0.2 } else { -0.2 };
+        assert!((0..200).all(|step| level.add(step, &values(noise(step)), 0.5).is_ok()));
+    }
 
     fn looked(step: u64, reward: f64, accuracy: f64, agreement: Option<f64>) -> Looked {
         let mean = |value| Mean { value, error: 0.02 };

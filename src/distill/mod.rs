@@ -22,11 +22,11 @@ use serde::{Deserialize, Serialize};
 
 pub use config::{Correction, DeadGroups, RewardConfig, RlkdConfig};
 use data::{Task, Tasks, Wanted};
-use guard::Looked;
+use guard::{Level, Looked};
 use round::{Group, Rewards, Round, Seconds, Writer, is_dead, summary};
 use sampler::Sampler;
 use teachers::Teachers;
-use update::{Apart, Updater};
+use update::Updater;
 
 use crate::error::{Error, Place, Result};
 use crate::files;
@@ -132,6 +132,8 @@ struct State {
     skipped_in_a_row: u64,
     /// Rounds in a row in which no group taught anything.
     dead_in_a_row: u64,
+    /// How high rewards are, and were.
+    level: Level,
     /// Sequences that are sampled at once. llama.cpp's sums depend on it in the last bits, so it stays what it was at first.
     parallel: u32,
     /// Seconds of the run so far.
@@ -486,11 +488,12 @@ impl<'a> Run<'a> {
         self.state.num_tokens += written;
         self.state.dead_in_a_row = if dead == drawn { self.state.dead_in_a_row + 1 } else { 0 };
         if self.state.dead_in_a_row > config.max_dead_steps {
-            return Err(self.nothing_to_learn(&round));
+            return Err(guard::nothing_to_learn(self.state.dead_in_a_row, &round.advantages.rewards));
         }
         self.log_completions(&round)?;
         let update = Instant::now();
         let mut values = round.values(&self.rewards);
+        self.state.level.add(self.state.step, &values, config.max_reward_drop)?;
         let places: Vec<usize> = round.groups.iter().map(|group| group.task).collect();
         let prompts = || places.iter().map(|at| self.train.all[*at].prompt.as_slice()).collect();
         let mut apart = Updater { config, model: &mut self.model, prompts: prompts() }.prepare(&mut round)?;
@@ -508,7 +511,7 @@ impl<'a> Run<'a> {
             if apart.tokens == 0 {
                 apart = found.apart;
             }
-            self.check_sampler(&apart)?;
+            guard::same_model(&apart, config.max_sampling_difference)?;
             self.state.step += 1;
             let mut grad_norm = 0.0;
             // Without anything to learn from, nothing changes.
@@ -656,36 +659,6 @@ impl<'a> Run<'a> {
         Ok((most > 0 && row >= most).then(|| {
             format!("{warning} That is so for {row} evaluations in a row (max_hacked_evals = {most}), so the run ends here; its last checkpoint is kept")
         }))
-    }
-
-    fn check_sampler(&self, apart: &Apart) -> Result<()> {
-        let most = self.config.max_sampling_difference;
-        let mean = apart.sum / apart.tokens.max(1) as f64;
-        // What is no number is no difference: the gradients will be none either.
-        if mean <= most || mean.is_nan() {
-            return Ok(());
-        }
-        Err(Error::engine(format!(
-            "the sampler is no longer the trainer's model: the log-probabilities of what it wrote differ by {mean:.3} on average \
-             (max_sampling_difference = {most}). top_p, top_k and min_p make a difference, too. With a base of few bits both round differently: take a larger type (Q8_0), or lower \
-             learning_rate; with kv of few bits, kv = \"f16\""
-        )))
-    }
-
-    fn nothing_to_learn(&self, round: &Round) -> Error {
-        let row = self.state.dead_in_a_row;
-        let rewards = &round.advantages.rewards;
-        let scored: Vec<f64> = rewards.iter().copied().flatten().collect();
-        let why = if scored.is_empty() {
-            "no completion got a reward: are there gold answers and teachers' traces, and can the decomposer read what is written?".into()
-        } else {
-            let mean = scored.iter().sum::<f64>() / scored.len() as f64;
-            format!(
-                "all completions of a problem get the same reward, {mean:.3} on average: the problems are too easy or too hard for the student, or its \
-                 temperature too low"
-            )
-        };
-        Error::engine(format!("nothing was learnt for {row} rounds: {why}; completions.jsonl shows some"))
     }
 
     fn diverged(&self) -> Error {

@@ -95,6 +95,9 @@ pub struct Sampled {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Head {
     eval: String,
+    /// Sequences that are sampled at once: the last bits depend on it.
+    #[serde(default)]
+    parallel: u32,
 }
 
 /// Evaluates, or goes on. `watch` is called with problems that are done, and all of them.
@@ -144,7 +147,8 @@ pub fn run(
         }
     }
     let prints: Vec<String> = adapters.iter().map(Adapter::fingerprint).collect();
-    let head = Head {
+    let mut head = Head {
+        parallel: config.engine.parallel,
         eval: format!(
             "eval-1 {} {} {} {:?} samples {} tokens {} seed {} {} {}",
             tokenizer.fingerprint(),
@@ -158,11 +162,21 @@ pub fn run(
             config.score.fingerprint()?,
         ),
     };
-    let mut done = begin(output, &head)?;
+    let begun = output.exists();
+    let mut done = if begun { resume(output, &mut head)? } else { Vec::new() };
     let all = tasks.all.len();
     watch(done.len(), all);
     if done.len() >= all {
         return Ok(done);
+    }
+    let longest = tasks.all.iter().map(|task| task.prompt.len()).max().unwrap_or(0);
+    let sizes = [TOGETHER * config.samples, config.samples, longest + config.max_tokens];
+    let engine = crate::llama::settings::Settings { parallel: head.parallel, ..config.engine.clone() };
+    let sampler = Sampler::start(model, &engine, sizes, adapters, output)?;
+    if !begun {
+        head.parallel = sampler.model().resolved().settings.parallel;
+        let line = serde_json::to_string(&head).map_err(|error| Error::engine(error.to_string()))?;
+        files::write(output, format!("{line}\n").as_bytes())?;
     }
     let failed = |error| Error::io("write", output, error);
     let mut lines = std::fs::OpenOptions::new().append(true).open(output).map_err(failed)?;
@@ -172,9 +186,6 @@ pub fn run(
         )
         .at(Place::file(output)));
     }
-    let longest = tasks.all.iter().map(|task| task.prompt.len()).max().unwrap_or(0);
-    let sizes = [TOGETHER * config.samples, config.samples, longest + config.max_tokens];
-    let sampler = Sampler::start(model, &config.engine, sizes, adapters, output)?;
     sampler.take(None)?;
     let mut scorer = Scorer::new(&config.score)?;
     while done.len() < all {
@@ -246,14 +257,12 @@ fn evaluate(
     Ok(all)
 }
 
-/// Begins a file of results, or reads one that was begun; a line that was cut is taken off.
-fn begin(output: &Path, head: &Head) -> Result<Vec<Evaluated>> {
-    if !output.exists() {
-        let line = serde_json::to_string(head).map_err(|error| Error::engine(error.to_string()))?;
-        files::write(output, format!("{line}\n").as_bytes())?;
-        return Ok(Vec::new());
-    }
+/// Reads a file of results that was begun; a line that was cut is taken off. What `head` leaves open is as it was.
+fn resume(output: &Path, head: &mut Head) -> Result<Vec<Evaluated>> {
     let (found, done, bytes) = lines(output)?;
+    if head.parallel == 0 {
+        head.parallel = found.parallel;
+    }
     if found != *head {
         return Err(Error::config(
             "the file has results of another model, other problems or other settings: name another output, or remove it",

@@ -26,12 +26,15 @@ use crate::judge::Judge;
 use crate::models::fetch::{Hub, fetch};
 use crate::models::source::Shelf;
 
+/// The model that writes steps unless another is named: a small one, in the program itself.
+pub const OWN_GSRM: &str = "gsrm-tiny";
+
 /// Which models are run, and how: the table `[llama]` of a run file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The model of the decomposer, and of the judge if that has none: a file, the name of a manifest, or
-    /// `hf:owner/repository/file.gguf`.
+    /// `hf:owner/repository/file.gguf`. The decomposer's is [`OWN_GSRM`] unless one is named.
     pub model: Option<String>,
     /// The model of the judge, if it is another one.
     pub judge: Option<String>,
@@ -47,10 +50,9 @@ impl Config {
     /// The file of the decomposer's model.
     ///
     /// # Errors
-    /// None was named, or it is not here.
+    /// It is not here.
     pub fn model_file(&self) -> Result<PathBuf> {
-        let name = self.model.as_deref().ok_or_else(|| missing("the decomposer gsrm"))?;
-        self.locate(name)
+        self.locate(self.model.as_deref().unwrap_or(OWN_GSRM))
     }
 
     /// The file of the judge's model.
@@ -58,7 +60,11 @@ impl Config {
     /// # Errors
     /// None was named, or it is not here.
     pub fn judge_file(&self) -> Result<PathBuf> {
-        let name = self.judge.as_deref().or(self.model.as_deref()).ok_or_else(|| missing("this judge"))?;
+        let name = self.judge.as_deref().or(self.model.as_deref()).ok_or_else(|| {
+            let message =
+                "this judge needs a model: --model FILE.gguf; `rlkd models list` says which are known";
+            Error::config(message)
+        })?;
         self.locate(name)
     }
 
@@ -70,10 +76,6 @@ impl Config {
             shelf.locate(&source)
         }
     }
-}
-
-fn missing(what: &str) -> Error {
-    Error::config(format!("{what} needs a model: --model FILE.gguf; `rlkd models list` says which are known"))
 }
 
 /// A decomposer that runs a model, by name.
@@ -89,7 +91,7 @@ pub struct DecomposerEntry {
 /// Every decomposer that runs a model.
 pub const DECOMPOSERS: &[DecomposerEntry] = &[DecomposerEntry {
     name: "gsrm",
-    summary: "a language model under a grammar (--model)",
+    summary: "a language model under a grammar (--model; gsrm-tiny unless named)",
     build: |config| {
         let engine = shared::engine(&config.model_file()?, &config.engine)?;
         Ok(Box::new(gsrm::Gsrm::new(engine, &config.gsrm)?))

@@ -74,6 +74,9 @@ pub fn fetch(shelf: &Shelf, hub: &Hub, source: &Source, progress: &mut dyn FnMut
         },
         Source::Name(name) => {
             let manifest = shelf.manifest(name)?;
+            if manifest.source == Origin::BuiltIn {
+                return shelf.locate(source);
+            }
             if let Some(path) = shelf.file_of(manifest) {
                 has_size(&path, manifest.size)?;
                 return Ok(path);
@@ -84,7 +87,7 @@ pub fn fetch(shelf: &Shelf, hub: &Hub, source: &Source, progress: &mut dyn FnMut
                     fetch_file(shelf, hub, file, Some(expected), progress)
                 }
                 Origin::Random => make(shelf, manifest, progress),
-                Origin::Local => shelf.locate(source),
+                Origin::BuiltIn | Origin::Local => shelf.locate(source),
             }
         }
     }

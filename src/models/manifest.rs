@@ -10,8 +10,21 @@ use crate::config::parse_toml;
 use crate::error::{Error, Place, Result};
 
 /// The manifests that come with the program: file name and text.
-const BUILT_IN: &[(&str, &str)] =
-    &[("models/tiny-random-qwen2.toml", include_str!("../../models/tiny-random-qwen2.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("models/gsrm-tiny.toml", include_str!("../../models/gsrm-tiny.toml")),
+    ("models/student-tiny.toml", include_str!("../../models/student-tiny.toml")),
+    ("models/tiny-random-qwen2.toml", include_str!("../../models/tiny-random-qwen2.toml")),
+];
+
+/// The models that come with the program: name and file.
+#[cfg(any(feature = "llama", feature = "train"))]
+const WEIGHTS: &[(&str, &[u8])] = &[
+    ("gsrm-tiny", include_bytes!("../../models/gsrm-tiny.gguf")),
+    ("student-tiny", include_bytes!("../../models/student-tiny.gguf")),
+];
+/// A program that runs no model carries none.
+#[cfg(not(any(feature = "llama", feature = "train")))]
+const WEIGHTS: &[(&str, &[u8])] = &[];
 
 /// A model file: what it is called, how it can be told, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +53,8 @@ pub struct Manifest {
 pub enum Origin {
     /// `hf:owner/repo/file.gguf[@revision]`.
     Hub(HubFile),
+    /// `built-in`: in the program itself, which writes it into the folder of models when it is asked for.
+    BuiltIn,
     /// `random`: made on this machine, by [`crate::gguf::random::write`] with the default spec.
     Random,
     /// `local`: put into the folder of models by hand.
@@ -51,11 +66,12 @@ impl TryFrom<String> for Origin {
 
     fn try_from(text: String) -> Result<Self> {
         match text.as_str() {
+            "built-in" => Ok(Origin::BuiltIn),
             "random" => Ok(Origin::Random),
             "local" => Ok(Origin::Local),
             hub if hub.starts_with(HubFile::SCHEME) => Ok(Origin::Hub(hub.parse()?)),
             _ => Err(Error::config(format!(
-                "{text:?} is no source: hf:owner/repo/file.gguf[@revision], random, or local"
+                "{text:?} is no source: hf:owner/repo/file.gguf[@revision], built-in, random, or local"
             ))),
         }
     }
@@ -65,6 +81,7 @@ impl From<Origin> for String {
     fn from(origin: Origin) -> String {
         match origin {
             Origin::Hub(file) => file.to_string(),
+            Origin::BuiltIn => "built-in".into(),
             Origin::Random => "random".into(),
             Origin::Local => "local".into(),
         }
@@ -104,6 +121,20 @@ impl Manifest {
     /// One of them is wrong, which is a fault of this program.
     pub fn built_in() -> Result<Vec<Manifest>> {
         BUILT_IN.iter().map(|(name, text)| Manifest::parse(text, &Place::file(*name))).collect()
+    }
+
+    /// The file of a model that comes with the program.
+    ///
+    /// # Errors
+    /// Kind `Config`: this program carries no such model.
+    pub fn weights(&self) -> Result<&'static [u8]> {
+        let found = WEIGHTS.iter().find(|(name, _)| *name == self.name);
+        found.map(|(_, bytes)| *bytes).ok_or_else(|| {
+            let name = &self.name;
+            Error::config(format!(
+                "{name} is not in this program: source = \"built-in\" is for its own models"
+            ))
+        })
     }
 
     /// The manifests in a folder, by file name; none if the folder is not there.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use super::manifest::{Manifest, Origin};
 use crate::config::nearest;
@@ -174,21 +175,47 @@ impl Shelf {
         by_reference.into_iter().chain([snapshot(&file.revision)]).find(|path| path.is_file())
     }
 
-    /// Where the file of a manifest is or would be; `None` for one on the hub that is not there.
+    /// Where the file of a manifest is; `None` for one that is not there.
     pub fn file_of(&self, manifest: &Manifest) -> Option<PathBuf> {
         match &manifest.source {
             Origin::Hub(file) => self.cached(file),
+            Origin::BuiltIn => Some(self.built_in(manifest)).filter(|path| path.is_file()),
             Origin::Random | Origin::Local => {
                 Some(self.folder.join(&manifest.file)).filter(|path| path.is_file())
             }
         }
     }
 
+    /// Where a model of the program itself is written to: a folder of its own, so that nothing of the user's is replaced.
+    fn built_in(&self, manifest: &Manifest) -> PathBuf {
+        self.folder.join("built-in").join(&manifest.file)
+    }
+
+    /// Writes a model of the program itself, unless it is there as it should be.
+    fn unpack(&self, manifest: &Manifest) -> Result<PathBuf> {
+        let (path, bytes) = (self.built_in(manifest), manifest.weights()?);
+        if std::fs::read(&path).is_ok_and(|found| found == bytes) {
+            return Ok(path);
+        }
+        // One thread at a time, and each process under a name of its own.
+        static WRITING: Mutex<()> = Mutex::new(());
+        let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = path.with_extension(std::process::id().to_string());
+        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let written = written.and_then(|()| std::fs::write(&own, bytes));
+        written.and_then(|()| std::fs::rename(&own, &path)).map_err(|error| {
+            let _ = std::fs::remove_file(&own);
+            Error::io("write the program's own model (RLKD_MODELS names another folder)", &path, error)
+        })?;
+        Ok(path)
+    }
+
     /// The file that `source` names. Sizes are compared with the manifest, checksums are not: `rlkd models check` does.
     ///
     /// # Errors
     /// Kind `Config`: there is no such model, or its file is not on this machine (says how to fetch it). Kind `Data`: it
-    /// is not of the size that its manifest says. Kind `Io`: a path leads nowhere.
+    /// is not of the size that its manifest says. Kind `Io`: a path leads nowhere, or a model of the program itself
+    /// cannot be written.
     pub fn locate(&self, source: &Source) -> Result<PathBuf> {
         match source {
             Source::Path(path) => {
@@ -202,6 +229,9 @@ impl Shelf {
             Source::Hub(file) => self.cached(file).ok_or_else(|| absent(&file.to_string())),
             Source::Name(name) => {
                 let manifest = self.manifest(name)?;
+                if manifest.source == Origin::BuiltIn {
+                    return self.unpack(manifest);
+                }
                 let path = self.file_of(manifest).ok_or_else(|| match manifest.source {
                     Origin::Local => Error::config(format!(
                         "{name} is not on this machine, and its manifest names no place to fetch it from: put the file \
@@ -291,5 +321,32 @@ mod tests {
         ] {
             text.parse::<Source>().expect_err(text);
         }
+    }
+
+    #[cfg(any(feature = "llama", feature = "train"))]
+    #[test]
+    fn the_program_s_own_models_are_written_when_asked_for_and_mended() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shelf = Shelf::new(folder.path().join("models"), folder.path()).expect("a shelf");
+        for name in ["gsrm-tiny", "student-tiny"] {
+            let manifest = shelf.manifest(name).expect("known");
+            assert_eq!(shelf.file_of(manifest), None, "nothing is written before it is asked for");
+            let path = shelf.locate(&Source::Name(name.into())).expect("a model");
+            let sha256 = || crate::models::digest::sha256(&path, |_| ()).expect("readable");
+            assert_eq!(std::fs::metadata(&path).expect("there").len(), manifest.size, "{name}");
+            assert_eq!(sha256(), manifest.sha256, "{name}");
+            assert_eq!(shelf.file_of(manifest), Some(path.clone()));
+            std::fs::write(&path, b"GGUF, cut").expect("writable");
+            shelf.locate(&Source::Name(name.into())).expect("mended");
+            assert_eq!(sha256(), manifest.sha256, "{name}");
+        }
+        let left = std::fs::read_dir(shelf.folder.join("built-in")).expect("a folder").count();
+        assert_eq!(left, 2, "nothing else is left there");
+        // A folder that cannot be: a file is in its place.
+        std::fs::write(folder.path().join("file"), b"").expect("writable");
+        let shelf = Shelf::new(folder.path().join("file/models"), folder.path());
+        let error =
+            shelf.and_then(|shelf| shelf.locate(&Source::Name("gsrm-tiny".into()))).expect_err("no folder");
+        assert!(error.to_string().contains("RLKD_MODELS"), "{error}");
     }
 }

@@ -101,10 +101,11 @@ impl Room {
         names
     }
 
-    /// The program with these arguments, started in this folder.
+    /// The program with these arguments, started in this folder; it keeps its own models there, too.
     pub fn command(&self, args: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.args(args).current_dir(self.folder()).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+        command.args(args).current_dir(self.folder()).env("RLKD_MODELS", self.path("models"));
+        command.env_remove("RUST_BACKTRACE").stdin(Stdio::null());
         command
     }
 

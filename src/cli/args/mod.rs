@@ -230,7 +230,8 @@ pub struct IoArgs {
 #[command(next_help_heading = "Language models")]
 pub struct ModelArgs {
     /// The model of the decomposer gsrm and of the judges llm and embedding: a .gguf file, the name of a manifest
-    /// (rlkd models list), or hf:owner/repository/file.gguf
+    /// (rlkd models list), or hf:owner/repository/file.gguf [default of gsrm: gsrm-tiny, which comes with the program
+    /// and knows little but rlkd synth]
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
     /// The judge's model, if it is another one
@@ -239,7 +240,8 @@ pub struct ModelArgs {
     /// Fetch a model that is not here yet
     #[arg(long)]
     pub fetch: bool,
-    /// The form in which gsrm writes steps; steps-extractive takes answers from the trace only [default: steps]
+    /// The form in which gsrm writes steps; steps-extractive takes answers from the trace only [default: what the model was
+    /// trained on, else steps]
     #[arg(long, value_parser = PossibleValuesParser::new(rlkd::grammar::GRAMMARS.iter()
         .filter(|grammar| grammar.form != rlkd::grammar::Form::Verdict).map(|grammar| grammar.name)))]
     pub grammar: Option<String>,

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""The paper's claim on the test bed: trains every arm with several seeds, measures each, and prints the tables of docs/results.md.
+
+    scripts/results.py --rlkd target/release/rlkd --out runs/results                 # everything; goes on where it stopped
+    scripts/results.py --rlkd target/release/rlkd --out runs/results --arms sft,sft-grpo,rlkd --seeds 5
+    scripts/results.py --out runs/results --table                                    # only the tables, of what is there
+
+Arms are the tiny recipes in recipes/, some with one thing changed. Every run is `rlkd sft` or `rlkd train`, then `rlkd eval` on problems
+that no run has seen. Runs on one thread each, as many at once as --jobs says; a run that was stopped goes on from its checkpoint.
+Needs Python 3.11 and nothing else.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+BED = "--style people --steps 1..3 --depth 1..3 --distractors 0..1 --numbers 2..12 --teachers 2".split()
+DATA = {
+    "bed.jsonl": ["--count", "4000", "--seed", "62", *BED],
+    "held-out.jsonl": ["--count", "100", "--seed", "961", *BED],
+    "test.jsonl": ["--count", "250", "--seed", "970", *BED],
+}
+# An arm: its recipe, what is changed in it (section, key, value), and whether it stands on the SFT adapter of its seed.
+ARMS = {
+    "sft": ("sft-tiny", [], False),
+    "sft-grpo": ("sft-grpo-tiny", [], True),
+    "rlkd": ("rlkd-tiny", [], True),
+    "rlkd-zero": ("rlkd-zero-tiny", [], False),
+    "decomposer gsrm": ("rlkd-tiny", [("reward", "decomposer", '"gsrm"')], True),
+    "decomposer bed": ("rlkd-tiny", [("reward", "decomposer", '"bed"')], True),
+    "reward prefix": ("rlkd-tiny", [("reward", "structure", '"prefix"')], True),
+    "reward reference": ("rlkd-tiny", [("reward", "structure", '"reference"'), ("reward", "decomposer", '"rules"')], True),
+    "weights 1 : 0.25": ("rlkd-tiny", [("reward.weights", "structure", "0.25")], True),
+    "weights 1 : 4": ("rlkd-tiny", [("reward.weights", "structure", "4.0")], True),
+    "weights 0 : 1": ("rlkd-tiny", [("reward.weights", "accuracy", "0.0")], True),
+}
+MAIN = ["sft", "sft-grpo", "rlkd-zero", "rlkd"]
+FIGURES = ["pass@1", "pass@4", "agreement", "structure", "distinct_orders", "tokens"]
+# Two-sided 95 % of Student's t, by degrees of freedom.
+T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+
+
+def changed(text, changes):
+    """A run file with keys set; a key that is there is replaced, another is put at the head of its section."""
+    for section, key, value in changes:
+        parts = re.split(r"(?m)^(?=\[)", text)
+        head = f"[{section}]" if section else None
+        at = 0 if head is None else next((i for i, part in enumerate(parts) if part.startswith(head + "\n")), None)
+        if at is None:
+            parts.append(f"\n{head}\n{key} = {value}\n")
+        else:
+            line = re.compile(rf"(?m)^{re.escape(key)} *=.*$")
+            if line.search(parts[at]):
+                parts[at] = line.sub(lambda _: f"{key} = {value}", parts[at])
+            elif head is None:
+                parts[at] = f"{parts[at].rstrip()}\n{key} = {value}\n\n"
+            else:
+                parts[at] = parts[at].replace(head + "\n", f"{head}\n{key} = {value}\n", 1)
+        text = "".join(parts)
+    return text
+
+
+def call(args, folder, *command):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    log = open(folder / "log.txt", "a")
+    subprocess.run([args.rlkd, *map(str, command)], cwd=args.out, check=True, stdout=log, stderr=log, env=environment)
+
+
+def name_of(arm, seed):
+    return f"{re.sub(r'[^a-z0-9.]+', '-', arm)}-{seed}"
+
+
+def measure(args, name, adapters):
+    folder = args.out / "runs" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    out = [part for adapter in adapters for part in ("--adapter", adapter)]
+    done = folder / "eval.json"
+    if not done.exists():
+        common = ["--model", args.model, *out, "--data", "runs/test.jsonl", "-n", 4, "--max-tokens", 256, "--threads", 1, "--parallel", 64]
+        call(args, folder, "eval", *common, "-q", "-o", f"runs/{name}/eval.jsonl")
+        found = subprocess.run(
+            [args.rlkd, "eval", *map(str, common), "-q", "--json", "-o", f"runs/{name}/eval.jsonl"],
+            cwd=args.out, check=True, capture_output=True, text=True,
+        ).stdout
+        done.write_text(found)
+
+
+def run(args, arm, seed):
+    recipe, changes, stands = ARMS[arm]
+    name = name_of(arm, seed)
+    folder = args.out / "runs" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    adapters = [f"runs/{name_of('sft', seed)}/run/adapter"] if stands else []
+    text = (RECIPES / f"{recipe}.toml").read_text()
+    own = [("", "model", json.dumps(args.model)), ("", "output_dir", f'"runs/{name}/run"'), ("", "seed", str(seed)), ("", "threads", "1")]
+    if stands:
+        own.append(("", "frozen_adapters", json.dumps(adapters)))
+    mine = f"runs/{name}/run/adapter"
+    if not (args.out / mine).exists():
+        begin = time.time()
+        path = args.out / "runs" / f"{name}.toml"
+        path.write_text(changed(text, [*changes, *own]))
+        call(args, folder, "sft" if recipe == "sft-tiny" else "train", f"runs/{name}.toml", "-q")
+        (folder / "minutes.txt").write_text(f"{(time.time() - begin) / 60:.2f}")
+    measure(args, name, [*adapters, mine])
+    print(f"{name}: done", file=sys.stderr, flush=True)
+
+
+def figures(args, arm, seed):
+    path = args.out / "runs" / name_of(arm, seed) / "eval.json"
+    return {name: one["mean"] for name, one in json.loads(path.read_text()).items()} if path.exists() else None
+
+
+def interval(values):
+    mean = statistics.mean(values)
+    half = T95.get(len(values) - 1, 1.96) * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return f"{mean:.3f} ± {half:.3f}" if len(values) > 1 else f"{mean:.3f}"
+
+
+def table(args, arms, seeds):
+    print("| arm | seeds | " + " | ".join(FIGURES) + " |")
+    print("|---|---|" + "---|" * len(FIGURES))
+    base = args.out / "runs" / "base" / "eval.json"
+    rows = [("base", [{name: one["mean"] for name, one in json.loads(base.read_text()).items()}])] if base.exists() else []
+    rows += [(arm, [found for seed in seeds if (found := figures(args, arm, seed))]) for arm in arms]
+    for arm, found in rows:
+        if found:
+            cells = [interval([one[name] for one in found]) if all(name in one for one in found) else "" for name in FIGURES]
+            print(f"| {arm} | {len(found)} | " + " | ".join(cells) + " |")
+    print()
+    print("Differences from `sft-grpo` with the same seed and SFT adapter:\n")
+    print("| arm | seeds | " + " | ".join(FIGURES[:4]) + " |")
+    print("|---|---|" + "---|" * 4)
+    for arm in arms:
+        pairs = [(a, b) for seed in seeds if (a := figures(args, arm, seed)) and (b := figures(args, "sft-grpo", seed))]
+        if pairs and arm != "sft-grpo":
+            cells = [interval([a[name] - b[name] for a, b in pairs]) for name in FIGURES[:4]]
+            print(f"| {arm} | {len(pairs)} | " + " | ".join(cells) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rlkd", default="rlkd", help="the program")
+    parser.add_argument("--out", type=Path, default=Path("runs/results"), help="where runs are kept")
+    parser.add_argument("--model", default="student-tiny")
+    parser.add_argument("--arms", default=",".join(ARMS), help="some of: " + ", ".join(ARMS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    args = parser.parse_args()
+    arms, seeds = args.arms.split(","), range(1, args.seeds + 1)
+    if unknown := [arm for arm in arms if arm not in ARMS]:
+        parser.error(f"no arm is called {unknown[0]!r}; there are {', '.join(ARMS)}")
+    if not args.table:
+        if "/" in args.rlkd:
+            args.rlkd = str(Path(args.rlkd).resolve())
+        (args.out / "runs").mkdir(parents=True, exist_ok=True)
+        for name, options in DATA.items():
+            if not (args.out / "runs" / name).exists():
+                call(args, args.out, "synth", *options, "-o", f"runs/{name}")
+        measure(args, "base", [])
+        # What others stand on first; then seed by seed, so that a table of few seeds can be had early.
+        first = [("sft", seed) for seed in seeds if "sft" in arms or any(ARMS[arm][2] for arm in arms)]
+        then = [(arm, seed) for seed in seeds for arm in arms if arm != "sft"]
+        with ThreadPoolExecutor(args.jobs) as pool:
+            for batch in (first, then):
+                for done in [pool.submit(run, args, arm, seed) for arm, seed in batch]:
+                    done.result()
+    table(args, [arm for arm in MAIN if arm in arms], seeds)
+    rest = [arm for arm in arms if arm not in MAIN]
+    if rest:
+        print()
+        table(args, rest, seeds)
+
+
+if __name__ == "__main__":
+    main()
