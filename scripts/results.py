@@ -5,9 +5,10 @@
     scripts/results.py --rlkd target/release/rlkd --out runs/results --arms sft,sft-grpo,rlkd --seeds 5
     scripts/results.py --out runs/results --table                                    # only the tables, of what is there
 
-Arms are the tiny recipes in recipes/, some with one thing changed. Every run is `rlkd sft` or `rlkd train`, then `rlkd eval` on problems
-that no run has seen. Runs on one thread each, as many at once as --jobs says; a run that was stopped goes on from its checkpoint.
-Needs Python 3.11 and nothing else.
+Arms are the tiny recipes in recipes/, some with a thing changed. Every run is `rlkd sft` or `rlkd train`, then `rlkd eval` on problems
+that no run has seen (4 samples each, temperature 0.6, top-p 0.95). Runs on one thread each, as many at once as --jobs says; a run that was
+stopped goes on from its checkpoint. One whose recipe has changed since is refused: name another --out. A run that fails is told, and its
+arm shows how many seeds are left. Needs Python 3.10 and nothing else.
 """
 
 import argparse
@@ -18,7 +19,6 @@ import re
 import statistics
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,16 +26,17 @@ RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 BED = "--style people --steps 1..3 --depth 1..3 --distractors 0..1 --numbers 2..12 --teachers 2".split()
 DATA = {
     "bed.jsonl": ["--count", "4000", "--seed", "62", *BED],
-    "held-out.jsonl": ["--count", "100", "--seed", "961", *BED],
+    "held-out.jsonl": ["--count", "200", "--seed", "961", *BED],
     "test.jsonl": ["--count", "250", "--seed", "970", *BED],
 }
+GSRM = [("reward.llama.engine", "threads", "1"), ("reward.llama.engine", "parallel", "64")]
 # An arm: its recipe, what is changed in it (section, key, value), and whether it stands on the SFT adapter of its seed.
 ARMS = {
     "sft": ("sft-tiny", [], False),
     "sft-grpo": ("sft-grpo-tiny", [], True),
     "rlkd": ("rlkd-tiny", [], True),
-    "rlkd-zero": ("rlkd-zero-tiny", [], False),
-    "decomposer gsrm": ("rlkd-tiny", [("reward", "decomposer", '"gsrm"')], True),
+    "rlkd-zero": ("rlkd-zero-tiny", [("", "max_train_samples", "40")], False),  # 1 % of the problems
+    "decomposer gsrm": ("rlkd-tiny", [("reward", "decomposer", '"gsrm"'), *GSRM], True),
     "decomposer bed": ("rlkd-tiny", [("reward", "decomposer", '"bed"')], True),
     "reward prefix": ("rlkd-tiny", [("reward", "structure", '"prefix"')], True),
     "reward reference": ("rlkd-tiny", [("reward", "structure", '"reference"'), ("reward", "decomposer", '"rules"')], True),
@@ -46,7 +47,12 @@ ARMS = {
 MAIN = ["sft", "sft-grpo", "rlkd-zero", "rlkd"]
 FIGURES = ["pass@1", "pass@4", "agreement", "structure", "distinct_orders", "tokens"]
 # Two-sided 95 % of Student's t, by degrees of freedom.
-T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201}
+# What is the same in all runs by rewards: 24 rounds, no evaluation on the way, and no end before the end.
+SHARED = [
+    ("", "max_steps", "96"), ("", "eval_steps", "0"), ("", "max_eval_samples", "50"), ("", "eval_on_start", "false"),
+    ("", "max_reward_drop", "0.0"),
+]
 
 
 def changed(text, changes):
@@ -69,10 +75,12 @@ def changed(text, changes):
     return text
 
 
-def call(args, folder, *command):
+def call(args, folder, *command, out=None):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    log = open(folder / "log.txt", "a")
-    subprocess.run([args.rlkd, *map(str, command)], cwd=args.out, check=True, stdout=log, stderr=log, env=environment)
+    with open(folder / "log.txt", "a") as log:
+        command = [args.rlkd, *map(str, command)]
+        done = subprocess.run(command, cwd=args.out, check=True, stdout=out or log, stderr=log, env=environment, text=True)
+    return done.stdout
 
 
 def name_of(arm, seed):
@@ -82,16 +90,16 @@ def name_of(arm, seed):
 def measure(args, name, adapters):
     folder = args.out / "runs" / name
     folder.mkdir(parents=True, exist_ok=True)
-    out = [part for adapter in adapters for part in ("--adapter", adapter)]
     done = folder / "eval.json"
     if not done.exists():
-        common = ["--model", args.model, *out, "--data", "runs/test.jsonl", "-n", 4, "--max-tokens", 256, "--threads", 1, "--parallel", 64]
-        call(args, folder, "eval", *common, "-q", "-o", f"runs/{name}/eval.jsonl")
-        found = subprocess.run(
-            [args.rlkd, "eval", *map(str, common), "-q", "--json", "-o", f"runs/{name}/eval.jsonl"],
-            cwd=args.out, check=True, capture_output=True, text=True,
-        ).stdout
-        done.write_text(found)
+        adapters = [part for adapter in adapters for part in ("--adapter", adapter)]
+        found = call(
+            args, folder, "eval", "--model", args.model, *adapters, "--data", "runs/test.jsonl", "-n", 4, "--max-tokens", 256, "--threads", 1,
+            "--parallel", 64, "-q", "--json", "-o", f"runs/{name}/eval.jsonl", out=subprocess.PIPE,
+        )
+        partial = done.with_suffix(".partial")
+        partial.write_text(found)
+        os.replace(partial, done)
 
 
 def run(args, arm, seed):
@@ -100,19 +108,27 @@ def run(args, arm, seed):
     folder = args.out / "runs" / name
     folder.mkdir(parents=True, exist_ok=True)
     adapters = [f"runs/{name_of('sft', seed)}/run/adapter"] if stands else []
-    text = (RECIPES / f"{recipe}.toml").read_text()
     own = [("", "model", json.dumps(args.model)), ("", "output_dir", f'"runs/{name}/run"'), ("", "seed", str(seed)), ("", "threads", "1")]
     if stands:
         own.append(("", "frozen_adapters", json.dumps(adapters)))
+    text = (RECIPES / f"{recipe}.toml").read_text()
+    text = changed(text, [*(SHARED if recipe != "sft-tiny" else []), *changes, *own])
+    path = args.out / "runs" / f"{name}.toml"
+    if path.exists() and path.read_text() != text:
+        raise RuntimeError(f"{path} is of another recipe: name another --out, or remove it with its folder")
+    path.write_text(text)
     mine = f"runs/{name}/run/adapter"
     if not (args.out / mine).exists():
-        begin = time.time()
-        path = args.out / "runs" / f"{name}.toml"
-        path.write_text(changed(text, [*changes, *own]))
         call(args, folder, "sft" if recipe == "sft-tiny" else "train", f"runs/{name}.toml", "-q")
-        (folder / "minutes.txt").write_text(f"{(time.time() - begin) / 60:.2f}")
     measure(args, name, [*adapters, mine])
     print(f"{name}: done", file=sys.stderr, flush=True)
+
+
+def attempt(args, arm, seed):
+    try:
+        run(args, arm, seed)
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        print(f"{name_of(arm, seed)}: {error}; its log.txt says more", file=sys.stderr, flush=True)
 
 
 def figures(args, arm, seed):
@@ -122,7 +138,7 @@ def figures(args, arm, seed):
 
 def interval(values):
     mean = statistics.mean(values)
-    half = T95.get(len(values) - 1, 1.96) * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    half = T95[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return f"{mean:.3f} ± {half:.3f}" if len(values) > 1 else f"{mean:.3f}"
 
 
@@ -135,16 +151,18 @@ def table(args, arms, seeds):
     for arm, found in rows:
         if found:
             cells = [interval([one[name] for one in found]) if all(name in one for one in found) else "" for name in FIGURES]
-            print(f"| {arm} | {len(found)} | " + " | ".join(cells) + " |")
-    print()
-    print("Differences from `sft-grpo` with the same seed and SFT adapter:\n")
+            of = f" of {len(seeds)}" if arm != "base" else ""
+            print(f"| {arm} | {len(found)}{of} | " + " | ".join(cells) + " |")
+
+def differences(args, arms, seeds, other):
+    print(f"\nDifferences from `{other}` of the same seed:\n")
     print("| arm | seeds | " + " | ".join(FIGURES[:4]) + " |")
     print("|---|---|" + "---|" * 4)
     for arm in arms:
-        pairs = [(a, b) for seed in seeds if (a := figures(args, arm, seed)) and (b := figures(args, "sft-grpo", seed))]
-        if pairs and arm != "sft-grpo":
+        pairs = [(a, b) for seed in seeds if (a := figures(args, arm, seed)) and (b := figures(args, other, seed))]
+        if pairs and arm != other:
             cells = [interval([a[name] - b[name] for a, b in pairs]) for name in FIGURES[:4]]
-            print(f"| {arm} | {len(pairs)} | " + " | ".join(cells) + " |")
+            print(f"| {arm} | {len(pairs)} of {len(seeds)} | " + " | ".join(cells) + " |")
 
 
 def main():
@@ -158,6 +176,10 @@ def main():
     parser.add_argument("--table", action="store_true", help="run nothing")
     args = parser.parse_args()
     arms, seeds = args.arms.split(","), range(1, args.seeds + 1)
+    if args.seeds > len(T95) + 1:
+        parser.error(f"at most {len(T95) + 1} seeds")
+    if args.model.endswith(".gguf"):
+        args.model = str(Path(args.model).resolve())
     if unknown := [arm for arm in arms if arm not in ARMS]:
         parser.error(f"no arm is called {unknown[0]!r}; there are {', '.join(ARMS)}")
     if not args.table:
@@ -171,15 +193,20 @@ def main():
         # What others stand on first; then seed by seed, so that a table of few seeds can be had early.
         first = [("sft", seed) for seed in seeds if "sft" in arms or any(ARMS[arm][2] for arm in arms)]
         then = [(arm, seed) for seed in seeds for arm in arms if arm != "sft"]
-        with ThreadPoolExecutor(args.jobs) as pool:
+        pool = ThreadPoolExecutor(args.jobs)
+        try:
             for batch in (first, then):
-                for done in [pool.submit(run, args, arm, seed) for arm, seed in batch]:
+                for done in [pool.submit(attempt, args, arm, seed) for arm, seed in batch]:
                     done.result()
-    table(args, [arm for arm in MAIN if arm in arms], seeds)
-    rest = [arm for arm in arms if arm not in MAIN]
+        finally:
+            pool.shutdown(cancel_futures=True)
+    main_arms, rest = [arm for arm in MAIN if arm in arms], [arm for arm in arms if arm not in MAIN]
+    table(args, main_arms, seeds)
+    differences(args, main_arms, seeds, "sft-grpo")
     if rest:
         print()
-        table(args, rest, seeds)
+        table(args, ["rlkd", *rest], seeds)
+        differences(args, rest, seeds, "rlkd")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 
 /// Whether two paths mean the same file, also where that is not there yet.
 pub fn same(one: &Path, other: &Path) -> bool {
@@ -22,11 +22,25 @@ pub fn same(one: &Path, other: &Path) -> bool {
 
 /// What an output really is: where links lead, and whether that is no regular file (a pipe, a device), which is written into and never
 /// replaced.
-pub fn target(path: &Path) -> (PathBuf, bool) {
+///
+/// # Errors
+/// It is a folder; a link leads nowhere that can be found.
+pub fn target(path: &Path) -> Result<(PathBuf, bool)> {
     match fs::metadata(path) {
-        Ok(facts) if facts.is_file() => (path.canonicalize().unwrap_or_else(|_| path.to_path_buf()), false),
-        Ok(facts) => (path.to_path_buf(), !facts.is_dir()),
-        Err(_) => (path.to_path_buf(), false),
+        Ok(facts) if facts.is_dir() => {
+            let message = "this is a folder: name a file to write";
+            Err(Error::new(ErrorKind::Io, message).at(Place::file(path)))
+        }
+        Ok(facts) if facts.is_file() => {
+            let found = path.canonicalize().map_err(|error| Error::io("find the output", path, error))?;
+            Ok((found, false))
+        }
+        Ok(_) => Ok((path.to_path_buf(), true)),
+        // Not there yet: a new file, also behind a link.
+        Err(_) => {
+            let behind = fs::read_link(path).ok().map(|to| path.parent().unwrap_or(Path::new("")).join(to));
+            Ok((behind.unwrap_or_else(|| path.to_path_buf()), false))
+        }
     }
 }
 
@@ -44,7 +58,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// As [`write()`], and those of `work`.
 pub fn write_with(path: &Path, work: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
     let failed = |error| Error::io("write", path, error);
-    let (path, special) = &target(path);
+    let (path, special) = &target(path)?;
     if *special {
         let mut out = BufWriter::new(File::options().write(true).open(path).map_err(failed)?);
         work(&mut out)?;
@@ -257,6 +271,9 @@ mod tests {
         fs::write(&file, "old").expect("written");
         std::os::unix::fs::symlink(&file, &link).expect("a link");
         write(&link, b"new").expect("written");
+        assert!(link.is_symlink());
+        fs::remove_file(&file).expect("removed");
+        write(&link, b"new").expect("written where nothing was");
         assert!(link.is_symlink());
         assert_eq!(fs::read(&file).expect("readable"), b"new");
 

@@ -93,17 +93,26 @@ fn a_random_model_is_made_checked_and_planned() {
 #[test]
 fn models_are_listed_and_fetched_by_name() {
     let room = Room::new();
-    let before = json(&room, "models list --json");
-    assert_eq!((&before["name"], &before["path"]), (&"tiny-random-qwen2".into(), &Value::Null));
-    assert!(ended(&room, "models list", 0).out.contains("not here"));
+    let listed = |name: &str| -> Value {
+        let lines = ended(&room, "models list --json", 0).out;
+        let all = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        all.filter(|line| line["name"] == name).last().expect("listed")
+    };
+    assert_eq!(listed("tiny-random-qwen2")["path"], Value::Null);
+    let list = ended(&room, "models list", 0).out;
+    assert!(list.contains("not here"), "{list}");
+    assert_eq!(list.contains("in the program"), cfg!(any(feature = "llama", feature = "train")), "{list}");
     let absent = ended(&room, "plan --model tiny-random-qwen2", 1).err;
     assert!(absent.contains("rlkd models fetch tiny-random-qwen2"), "{absent}");
     if cfg!(feature = "llama") {
         let path = ended(&room, "models fetch tiny-random-qwen2", 0);
         assert!(path.err.is_empty(), "no bar where there is no terminal: {}", path.err);
-        assert_eq!(json(&room, "models list --json")["path"], path.out.trim());
+        assert_eq!(listed("tiny-random-qwen2")["path"], path.out.trim());
         assert_eq!(json(&room, "models check tiny-random-qwen2 --json")["manifest"], "tiny-random-qwen2");
         assert_eq!(json(&room, "plan --model tiny-random-qwen2 --json")["fits"], true);
+        let own = ended(&room, "models fetch gsrm-tiny", 0).out;
+        assert_eq!(listed("gsrm-tiny")["path"], own.trim());
+        assert_eq!(json(&room, "models check gsrm-tiny --json")["gsrm_grammar"], "steps-extractive");
         let refused = ended(&room, "models fetch hf:owner/repo/m.gguf", 1).err;
         assert!(refused.contains("cannot be asked"), "{refused}");
         // A bit that is flipped is found.

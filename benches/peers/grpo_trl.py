@@ -5,8 +5,10 @@
     .venv/bin/python benches/peers/grpo_trl.py RUN.toml --rlkd target/release/rlkd --rounds 3 --steps 4
 
 Reads the run file of `rlkd train` for model, problems and sizes, and runs both with them in turn, `--rounds` times, each in a process of
-its own: the same weights, prompts, lengths, rank, learning rate, threads. TRL's reward is whether the boxed answer is the gold one, a
-regular expression. What is timed is a whole step (roll-out, reward, update); the first of each run is left out. Prints medians and ratios.
+its own: the same prompts, lengths, rank, learning rate, threads, and the same weights (llama.cpp multiplies them in eight bits,
+`transformers` in float32). TRL's reward is whether the boxed answer is the gold one, a regular expression; ours is that and structure.
+What is timed is a whole step (roll-out, reward, update); the first of each run is left out. Both have to write and to solve alike, or
+there is no figure. Prints medians and ratios.
 """
 
 import argparse
@@ -19,6 +21,13 @@ import tempfile
 import time
 import tomllib
 from pathlib import Path
+
+
+# Keys of a run file that both sides follow.
+KNOWN = {
+    "model", "output_dir", "train", "max_train_samples", "num_generations", "per_device_train_batch_size", "max_completion_length",
+    "micro_batch_tokens", "gradient_checkpointing", "lora", "optim",
+}
 
 
 def problems_of(run):
@@ -120,7 +129,7 @@ def ours(args, run, text):
     batch = run["per_device_train_batch_size"]
     return [
         {
-            "seconds": line["step_time"], "tokens": line["completions/mean_length"] * batch, "reward": line["reward"],
+            "seconds": line["step_time"], "tokens": line["completions/mean_length"] * batch, "reward": line["rewards/accuracy/mean"],
             "shares": [line[f"time/{part}"] / line["step_time"] for part in ("rollout", "score", "update")],
         }
         for line in lines if "step_time" in line
@@ -138,6 +147,8 @@ def main():
     args = parser.parse_args()
     text = Path(args.run).read_text()
     run = tomllib.loads(text)
+    if unknown := set(run) - KNOWN:
+        parser.error(f"{args.run}: {', '.join(sorted(unknown))}: TRL would not be told; take benches/peers/grpo.toml")
     if not args.rlkd:
         return peer(args, run)
     command = [sys.executable, __file__, args.run, "--steps", str(args.steps), "--threads", str(args.threads)]
@@ -146,7 +157,7 @@ def main():
     ratios = []
     for _ in range(args.rounds):
         own = ours(args, run, text)[1:]
-        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         other = [json.loads(line) for line in out.splitlines() if line.startswith('{"seconds"')][1:]
         found["rlkd"] += own
         found["TRL"] += other
@@ -158,10 +169,15 @@ def main():
         reward = statistics.mean(step["reward"] for step in steps)
         print(
             f"{name}: {statistics.median(seconds):.2f} s a step ({min(seconds):.2f}-{max(seconds):.2f}), "
-            f"{statistics.mean(tokens):.0f} tokens, {statistics.median(t / s for t, s in zip(tokens, seconds)):.0f} tokens/s, reward {reward:.3f}"
+            f"{statistics.mean(tokens):.0f} tokens, {statistics.median(t / s for t, s in zip(tokens, seconds)):.0f} tokens/s, right {reward:.3f}"
         )
     shares = zip(*(step["shares"] for step in found["rlkd"]))
     print("rlkd's shares of roll-out, score, update: " + ", ".join(f"{statistics.median(share):.3f}" for share in shares))
+    # Problems differ from step to step, so shares of right answers do, too: some hundred problems of which a third are solved.
+    for what, most in (("tokens", 0.15), ("reward", 0.2)):
+        own, other = (statistics.mean(step[what] for step in steps) for steps in found.values())
+        if abs(own - other) > most * (max(own, other) if what == "tokens" else 1.0):
+            sys.exit(f"no figure: the two do not do the same work, {what} {own:.3f} and {other:.3f} on average")
     print(f"tokens a second, rlkd to TRL: {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})")
 
 

@@ -38,7 +38,8 @@ fn list(json: bool) -> Done {
             text += &format!("{value}\n");
         } else {
             let size = in_words(manifest.size);
-            let absent = if manifest.source == Origin::BuiltIn { "in the program" } else { "not here" };
+            let own = manifest.source == Origin::BuiltIn && manifest.weights().is_ok();
+            let absent = if own { "in the program" } else { "not here" };
             let place = path.map_or(absent.to_owned(), |path| path.display().to_string());
             let tags = match manifest.tags.as_slice() {
                 [] => String::new(),

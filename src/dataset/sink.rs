@@ -96,24 +96,12 @@ impl Sink {
         if out.as_os_str() == "-" {
             return Ok((Self::stream("-", io::stdout()), None));
         }
-        let facts = std::fs::metadata(out);
-        if let Ok(facts) = &facts {
-            if facts.is_dir() {
-                let message = "this is a folder: name a file to write";
-                return Err(Error::new(ErrorKind::Io, message).at(Place::file(out)));
-            }
-            if !facts.is_file() {
-                let file = OpenOptions::new().write(true).open(out);
-                let file = file.map_err(|e| Error::io("open the output", out, e))?;
-                return Ok((Self::stream(out, file), None));
-            }
+        let (out, special) = crate::files::target(out)?;
+        if special {
+            let file = OpenOptions::new().write(true).open(&out);
+            let file = file.map_err(|e| Error::io("open the output", &out, e))?;
+            return Ok((Self::stream(out, file), None));
         }
-        // A link is followed, so that the file it leads to is replaced and not the link.
-        let out = if facts.is_ok() {
-            out.canonicalize().map_err(|e| Error::io("find the output", out, e))?
-        } else {
-            out.to_path_buf()
-        };
         let (files, progress) = Files::open(out.clone(), fingerprint, restart)?;
         let sink =
             Sink { to: To::File(Box::new(files)), name: out, buffer: Vec::new(), lines: 0, closed: false };

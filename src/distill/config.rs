@@ -229,7 +229,7 @@ pub struct RlkdConfig {
     /// Evaluations in a row in which the reward rose and accuracy or true structure fell, after which it ends; 0: it is only told.
     pub max_hacked_evals: u32,
     /// The run ends where the mean reward of ten rounds is so many standard deviations (of the rewards of a round's completions) below the
-    /// best such mean; 0: never.
+    /// best such mean, and by more than chance does; 0: never. Not watched with `dead_groups = "resample"`.
     pub max_reward_drop: f64,
     /// Where the trainer computes: `cpu`, `cuda`, `metal` or `auto`.
     pub device: String,

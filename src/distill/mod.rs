@@ -167,7 +167,7 @@ impl checkpoint::State for State {
 /// # Errors
 /// The configuration makes no sense, a file cannot be read or written, a checkpoint is of another run, the model cannot be run, or there
 /// is a reason to stop: gradients that are no numbers, no group that teaches anything, a sampler that is not the trainer's model any more,
-/// rewards that rise while what they stand for falls.
+/// rewards that collapse, or rise while what they stand for falls.
 pub fn run(
     config: &RlkdConfig,
     model: &Path,
@@ -493,7 +493,10 @@ impl<'a> Run<'a> {
         self.log_completions(&round)?;
         let update = Instant::now();
         let mut values = round.values(&self.rewards);
-        self.state.level.add(self.state.step, &values, config.max_reward_drop)?;
+        // Where dead groups are drawn anew, what is left says nothing of how good the student is.
+        if config.dead_groups != DeadGroups::Resample {
+            self.state.level.add(self.state.step, &values, config.max_reward_drop)?;
+        }
         let places: Vec<usize> = round.groups.iter().map(|group| group.task).collect();
         let prompts = || places.iter().map(|at| self.train.all[*at].prompt.as_slice()).collect();
         let mut apart = Updater { config, model: &mut self.model, prompts: prompts() }.prepare(&mut round)?;

@@ -162,7 +162,21 @@ pub fn run(
             config.score.fingerprint()?,
         ),
     };
-    let begun = output.exists();
+    let failed = |error| Error::io("write", output, error);
+    let (output, special) = &files::target(output)?;
+    if *special {
+        return Err(
+            Error::config("results cannot go into a pipe or a device: name a file").at(Place::file(output))
+        );
+    }
+    let mut lines = std::fs::OpenOptions::new().create(true).append(true).open(output).map_err(failed)?;
+    if !files::lock(&lines).map_err(failed)? {
+        return Err(Error::config(
+            "another evaluation writes this file: wait for it, or name another output",
+        )
+        .at(Place::file(output)));
+    }
+    let begun = lines.metadata().map_err(failed)?.len() > 0;
     let mut done = if begun { resume(output, &mut head)? } else { Vec::new() };
     let all = tasks.all.len();
     watch(done.len(), all);
@@ -176,15 +190,7 @@ pub fn run(
     if !begun {
         head.parallel = sampler.model().resolved().settings.parallel;
         let line = serde_json::to_string(&head).map_err(|error| Error::engine(error.to_string()))?;
-        files::write(output, format!("{line}\n").as_bytes())?;
-    }
-    let failed = |error| Error::io("write", output, error);
-    let mut lines = std::fs::OpenOptions::new().append(true).open(output).map_err(failed)?;
-    if !files::lock(&lines).map_err(failed)? {
-        return Err(Error::config(
-            "another evaluation writes this file: wait for it, or name another output",
-        )
-        .at(Place::file(output)));
+        lines.write_all(format!("{line}\n").as_bytes()).map_err(failed)?;
     }
     sampler.take(None)?;
     let mut scorer = Scorer::new(&config.score)?;

@@ -144,7 +144,7 @@ impl Writer {
             head(metadata, tensors).map_err(|error| error.at_if_missing(Place::file(path)))?;
         let alignment = alignment(metadata)?;
         // A link is followed, so that the file it leads to is replaced and not the link.
-        let (path, special) = &crate::files::target(path);
+        let (path, special) = &crate::files::target(path)?;
         if *special {
             let message = "a model cannot be written into a pipe or a device: name a file";
             return Err(Error::config(message).at(Place::file(path)));

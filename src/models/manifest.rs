@@ -132,7 +132,8 @@ impl Manifest {
         found.map(|(_, bytes)| *bytes).ok_or_else(|| {
             let name = &self.name;
             Error::config(format!(
-                "{name} is not in this program: source = \"built-in\" is for its own models"
+                "{name} is not in this program: its own models come with the features llama and train, and source = \"built-in\" is for \
+                 them only"
             ))
         })
     }

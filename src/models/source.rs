@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::manifest::{Manifest, Origin};
 use crate::config::nearest;
@@ -200,7 +201,8 @@ impl Shelf {
         // One thread at a time, and each process under a name of its own.
         static WRITING: Mutex<()> = Mutex::new(());
         let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = path.with_extension(std::process::id().to_string());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let own = path.with_extension(format!("{}-{now}", std::process::id()));
         let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
         let written = written.and_then(|()| std::fs::write(&own, bytes));
         written.and_then(|()| std::fs::rename(&own, &path)).map_err(|error| {
@@ -343,10 +345,10 @@ mod tests {
         let left = std::fs::read_dir(shelf.folder.join("built-in")).expect("a folder").count();
         assert_eq!(left, 2, "nothing else is left there");
         // A folder that cannot be: a file is in its place.
-        std::fs::write(folder.path().join("file"), b"").expect("writable");
-        let shelf = Shelf::new(folder.path().join("file/models"), folder.path());
-        let error =
-            shelf.and_then(|shelf| shelf.locate(&Source::Name("gsrm-tiny".into()))).expect_err("no folder");
+        let shelf = Shelf::new(folder.path().join("other"), folder.path()).expect("a shelf");
+        std::fs::create_dir(&shelf.folder).expect("a folder");
+        std::fs::write(shelf.folder.join("built-in"), b"").expect("writable");
+        let error = shelf.locate(&Source::Name("gsrm-tiny".into())).expect_err("no folder");
         assert!(error.to_string().contains("RLKD_MODELS"), "{error}");
     }
 }
