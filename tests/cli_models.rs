@@ -95,8 +95,8 @@ fn models_are_listed_and_fetched_by_name() {
     let room = Room::new();
     let listed = |name: &str| -> Value {
         let lines = ended(&room, "models list --json", 0).out;
-        let all = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-        all.filter(|line| line["name"] == name).last().expect("listed")
+        let mut all = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        all.find(|line| line["name"] == name).expect("listed")
     };
     assert_eq!(listed("tiny-random-qwen2")["path"], Value::Null);
     let list = ended(&room, "models list", 0).out;
