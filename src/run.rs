@@ -482,7 +482,8 @@ fn run(
 /// The files of the language models that were named.
 #[cfg(feature = "llama")]
 fn model_files(config: &RunConfig) -> Vec<PathBuf> {
-    [config.llama.model_file(), config.llama.judge_file()].into_iter().flatten().collect()
+    let named = config.llama.model.is_some().then(|| config.llama.model_file());
+    named.into_iter().chain([config.llama.judge_file()]).flatten().collect()
 }
 
 /// Whether a language model decomposes or judges.
