@@ -100,7 +100,7 @@ fn mistakes_say_what_to_do() {
         .failed(&["gone", "make it first"]);
     room.run(&format!("decompose in.jsonl --store out.jsonl -o out.jsonl {GSRM}")).failed(&["name another"]);
     room.run("models random -o in.jsonl").failed(&["in.jsonl", "no model"]);
-    room.run("score in.jsonl --decomposer gsrm").failed(&["needs a model: --model FILE.gguf"]);
+    room.run("score in.jsonl --judge llm").failed(&["needs a model: --model FILE.gguf"]);
     room.run("score in.jsonl --decomposer gsrm --model missing.gguf").failed(&["missing.gguf"]);
     room.run("score in.jsonl --decomposer gsrm --model hf:a/b/c.gguf").failed(&["fetch"]);
     room.run("score in.jsonl --decomposer gsrm --model model.gguf --parallel 9999")
