@@ -154,6 +154,7 @@ def table(args, arms, seeds):
             of = f" of {len(seeds)}" if arm != "base" else ""
             print(f"| {arm} | {len(found)}{of} | " + " | ".join(cells) + " |")
 
+
 def differences(args, arms, seeds, other):
     print(f"\nDifferences from `{other}` of the same seed:\n")
     print("| arm | seeds | " + " | ".join(FIGURES[:4]) + " |")

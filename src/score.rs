@@ -160,8 +160,8 @@ impl Settings {
             return Err(unknown("decomposer", name, decomposers().map(|(name, _)| name)));
         };
         let mut config = self.llama.clone();
-        if config.gsrm.grammar.is_empty() && self.structure == Mode::Reference {
-            config.gsrm.grammar = "reference".into();
+        if self.structure == Mode::Reference {
+            config.gsrm.otherwise = "reference";
         }
         (entry.build)(&config)
     }

@@ -62,6 +62,10 @@ fn a_model_is_measured() {
     assert!((apart - tokens["difference"]["mean"].as_f64().expect("a mean")).abs() < 1e-9);
     room.run("eval --compare one.jsonl odd.jsonl").failed(&["odd.jsonl"]);
     room.run("eval --model base.gguf").ended(2);
+    // Where nothing can be sampled, no file is left; and results are no stream.
+    room.run(&format!("{EVAL} --parallel 100000 -o none.jsonl")).failed(&["parallel"]);
+    assert!(!room.path("none.jsonl").exists());
+    room.run(&format!("{EVAL} -o /dev/null")).failed(&["/dev/null", "name a file"]);
 }
 
 /// A run that is killed, and one whose last line was cut, go on with the same bytes.

@@ -186,7 +186,12 @@ pub fn run(
     let longest = tasks.all.iter().map(|task| task.prompt.len()).max().unwrap_or(0);
     let sizes = [TOGETHER * config.samples, config.samples, longest + config.max_tokens];
     let engine = crate::llama::settings::Settings { parallel: head.parallel, ..config.engine.clone() };
-    let sampler = Sampler::start(model, &engine, sizes, adapters, output)?;
+    let sampler = Sampler::start(model, &engine, sizes, adapters, output).inspect_err(|_| {
+        // Nothing is in it yet.
+        if !begun {
+            let _ = std::fs::remove_file(output);
+        }
+    })?;
     if !begun {
         head.parallel = sampler.model().resolved().settings.parallel;
         let line = serde_json::to_string(&head).map_err(|error| Error::engine(error.to_string()))?;

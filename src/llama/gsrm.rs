@@ -20,8 +20,11 @@ use crate::trace::{Domain, End, StepList};
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Name of a grammar in [`grammar::GRAMMARS`]; empty: the one that the model was trained with, if its file says so, else
-    /// `steps`; and `reference` in reference mode.
+    /// `steps`, or `reference` in reference mode.
     pub grammar: String,
+    /// What stands for `steps` there; empty: nothing does.
+    #[serde(skip)]
+    pub otherwise: &'static str,
     /// How the model is asked; none: as it was trained, if its file says so, else in full.
     pub prompt: Option<Prompt>,
     /// Bounds of the form.
@@ -56,7 +59,8 @@ impl Gsrm {
         let name = match &facts.gsrm_grammar {
             _ if !options.grammar.is_empty() => &options.grammar,
             Some(own) => own,
-            None => "steps",
+            None if options.otherwise.is_empty() => "steps",
+            None => options.otherwise,
         };
         let prompt = match (options.prompt, &facts.gsrm_prompt) {
             (Some(prompt), _) => prompt,

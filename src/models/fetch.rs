@@ -74,20 +74,17 @@ pub fn fetch(shelf: &Shelf, hub: &Hub, source: &Source, progress: &mut dyn FnMut
         },
         Source::Name(name) => {
             let manifest = shelf.manifest(name)?;
-            if manifest.source == Origin::BuiltIn {
-                return shelf.locate(source);
-            }
-            if let Some(path) = shelf.file_of(manifest) {
-                has_size(&path, manifest.size)?;
-                return Ok(path);
-            }
-            match &manifest.source {
-                Origin::Hub(file) => {
+            match (&manifest.source, shelf.file_of(manifest)) {
+                (Origin::BuiltIn | Origin::Local, _) => shelf.locate(source),
+                (_, Some(path)) => {
+                    has_size(&path, manifest.size)?;
+                    Ok(path)
+                }
+                (Origin::Hub(file), None) => {
                     let expected = Expected { size: manifest.size, sha256: manifest.sha256.clone() };
                     fetch_file(shelf, hub, file, Some(expected), progress)
                 }
-                Origin::Random => make(shelf, manifest, progress),
-                Origin::BuiltIn | Origin::Local => shelf.locate(source),
+                (Origin::Random, None) => make(shelf, manifest, progress),
             }
         }
     }
