@@ -112,6 +112,7 @@ def run(args, arm, seed):
     if stands:
         own.append(("", "frozen_adapters", json.dumps(adapters)))
     text = (RECIPES / f"{recipe}.toml").read_text()
+    own += [("", "bf16", "true")] if args.bf16 and recipe == "sft-tiny" else []
     text = changed(text, [*(SHARED if recipe != "sft-tiny" else []), *changes, *own])
     path = args.out / "runs" / f"{name}.toml"
     if path.exists() and path.read_text() != text:
@@ -174,6 +175,7 @@ def main():
     parser.add_argument("--arms", default=",".join(ARMS), help="some of: " + ", ".join(ARMS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--bf16", action="store_true", help="SFT in bf16, where the processor has AMX or AVX512-BF16")
     parser.add_argument("--table", action="store_true", help="run nothing")
     args = parser.parse_args()
     arms, seeds = args.arms.split(","), range(1, args.seeds + 1)

@@ -107,6 +107,14 @@ fn what_is_sampled_is_what_is_trained() {
     let plan = room.run("plan run.toml --json").ended(0).records().remove(0);
     let part = |one: &str, other: &str| plan[one][other].as_u64().expect("bytes");
     assert_eq!(plan["total"].as_u64(), Some(part("trainer", "total") + part("sampler", "total")));
+    let run = String::from_utf8(room.read("run.toml")).expect("UTF-8");
+    let own = "[reward]\ndecomposer = \"gsrm\"\njudge = \"llm\"\nllama.judge = \"nowhere.gguf\"\n";
+    room.write("gsrm.toml", run.replace("[reward]\n", own));
+    let more = room.run("plan gsrm.toml --json").ended(0).records().remove(0);
+    let gsrm = more["beside"][0]["total"].as_u64().expect("bytes");
+    assert!(more["beside"][0]["name"] == "gsrm" && gsrm > 3_000_000, "{more}");
+    assert!(more["beside"][1]["name"] == "judge" && more["beside"][1]["total"].is_null(), "{more}");
+    assert_eq!(more["total"].as_u64(), plan["total"].as_u64().map(|total| total + gsrm));
     let refused = room.run("plan run.toml --memory 1MiB");
     assert!(refused.code == Some(1) && refused.err.contains("engine.parallel"), "{}", refused.err);
 }

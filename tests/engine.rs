@@ -178,8 +178,11 @@ fn what_a_grammar_allows_is_what_is_written() {
                     grammar::Form::Reference => {
                         assert!(!rlkd::decompose::tagged::reference(&text).steps.is_empty(), "{text}");
                     }
-                    grammar::Form::Tagged | grammar::Form::Json => {
-                        let list = rlkd::decompose::tagged::parse(&text);
+                    form => {
+                        let list = match form {
+                            grammar::Form::Lines => rlkd::decompose::tagged::lines(&text),
+                            _ => rlkd::decompose::tagged::parse(&text),
+                        };
                         assert_eq!(list.end, End::Complete, "{}: {text}", grammar.name);
                         assert!((1..=2).contains(&list.steps.len()), "{}: {text}", grammar.name);
                     }
@@ -199,7 +202,7 @@ fn without_masks_greedy_decoding_writes_what_it_writes_with_them() {
         Engine::start(model(folder.path(), &Spec { context: 1024, ..spec() }, &settings)).expect("it starts");
     let limits = Limits { min_steps: 2, max_steps: 3, max_part_chars: 60, max_sub_problem_chars: 40 };
     let path = "Each hen lays 4 eggs a day. So 12 hens lay 12 * 4 = 48 eggs.";
-    for name in ["steps", "steps-json", "reference", "steps-extractive"] {
+    for name in ["steps", "steps-json", "reference", "steps-extractive", "steps-lines"] {
         let constraint = Arc::new(grammar::find(name).expect("known").constraint(&limits, path));
         let run = |sampling: &Sampling| {
             let request = |prompt: Vec<u32>| Request {

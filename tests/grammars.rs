@@ -137,6 +137,7 @@ fn step(n: u32) -> String {
 fn texts_are_accepted_and_refused() {
     let vocabulary = words().vocabulary();
     let (one, two) = (step(1), step(2));
+    let bare = "why\nwhat\n60 dollars";
     let four = [step(1), step(2), step(3), step(4)].join("\n\n");
     let with = |part: &str| one.replace("why", part);
     let json = |part: &str| format!(r#"[{{"meta_reasoning": "{part}", "sub_problem": "b", "answer": "c"}}]"#);
@@ -214,6 +215,20 @@ fn texts_are_accepted_and_refused() {
         ("steps-extractive", with("[1, 2]"), true),
         ("steps-extractive", with("[Answer 1]"), false),
         ("steps-extractive", with("a\nb"), false),
+        ("steps-lines", bare.into(), true),
+        ("steps-lines", format!("{bare}\n"), true),
+        ("steps-lines", format!("{bare}\n\n"), false),
+        ("steps-lines", format!("{bare}\n\n{bare}\n\n{bare}\n\n"), true),
+        ("steps-lines", format!("{bare}\n\n{bare}\n\n{bare}\n\n{bare}"), false),
+        ("steps-lines", format!("{bare}\n{bare}"), false),
+        ("steps-lines", format!("{bare}\n\n\n{bare}"), false),
+        ("steps-lines", "why\nwhat".into(), false),
+        ("steps-lines", "why\nwhat\n61 dollars".into(), false),
+        ("steps-lines", "why\n\n60 dollars".into(), false),
+        ("steps-lines", "[Answer 1]: why\nwhat\n60 dollars".into(), false),
+        ("steps-lines", " why\nwhat\n60 dollars".into(), false),
+        ("steps-lines", "-5\n[1, 2]\n60".into(), true),
+        ("steps-lines", one.clone(), false),
         ("verdict", "yes".into(), true),
         ("verdict", "no".into(), true),
         ("verdict", "ye".into(), false),
@@ -294,12 +309,16 @@ fn fingerprints_tell_forms_and_limits_apart() {
 fn read(grammar: &Grammar, text: &str) -> StepList {
     match grammar.form {
         Form::Reference => tagged::reference(text),
+        Form::Lines => tagged::lines(text),
         _ => tagged::parse(text),
     }
 }
 
 /// How often a text opens a step.
 fn tags(grammar: &Grammar, text: &str) -> usize {
+    if grammar.form == Form::Lines {
+        return text.trim_end().split("\n\n").count();
+    }
     let opening = match grammar.form {
         Form::Json => "{\"meta_reasoning\": \"",
         Form::Reference => "[sub-think ",
@@ -429,9 +448,13 @@ fn random_trace(stream: &mut Stream) -> String {
 
 #[test]
 fn extracted_answers_are_in_the_trace() {
+    ["steps-extractive", "steps-lines"].iter().for_each(|name| extracted_answers_of(name));
+}
+
+fn extracted_answers_of(name: &str) {
     let words = words();
     let vocabulary = words.vocabulary();
-    let grammar = find("steps-extractive").expect("a grammar");
+    let grammar = find(name).expect("a grammar");
     let mut whole = 0;
     for index in 0..300 {
         let mut stream = Seed(3).stream("extractive", index);
@@ -484,7 +507,7 @@ fn passages_that_come_very_often_are_masked() {
 fn masks_say_what_can_be_committed() {
     let words = words();
     let vocabulary = words.vocabulary();
-    for name in ["steps", "reference", "steps-json", "steps-extractive"] {
+    for name in ["steps", "reference", "steps-json", "steps-extractive", "steps-lines"] {
         let constraint = find(name).expect("a grammar").constraint(&limits(), TRACE);
         for index in 0..4 {
             let mut stream = Seed(5).stream(name, index);
@@ -514,9 +537,13 @@ fn masks_say_what_can_be_committed() {
 /// passages that begin in the middle of what llguidance takes for a word.
 #[test]
 fn the_automaton_agrees_with_its_slow_twin() {
+    ["steps-extractive", "steps-lines"].iter().for_each(|name| the_automaton_agrees_on(name));
+}
+
+fn the_automaton_agrees_on(name: &str) {
     let words = words();
     let vocabulary = words.vocabulary();
-    let grammar = find("steps-extractive").expect("a grammar");
+    let grammar = find(name).expect("a grammar");
     let trace = "Okay, 5 tickets cost 12 dollars each. So 5 * 12 = 60 dollars, and so on.";
     let twin = Constraint::Lark(grammar.lark(&limits(), trace));
     for index in 0..60 {
@@ -528,7 +555,9 @@ fn the_automaton_agrees_with_its_slow_twin() {
         // The twin counts the marks in front apart, so it is given some characters more.
         let wide = Constraint::Lark(grammar.lark(&rest, trace));
         assert!(!ended || accepts(&vocabulary, &wide, &text), "{text:?}");
-        let short = text.lines().all(|line| line.chars().count() < 38);
+        // Tags take their place in a line.
+        let most = if grammar.form == Form::Lines { 27 } else { 38 };
+        let short = text.lines().all(|line| line.chars().count() < most);
         assert!(!ended || !short || accepts(&vocabulary, &twin, &text), "{text:?}");
     }
 }
@@ -567,7 +596,13 @@ fn wrong_tokens_are_errors_and_change_nothing() {
     let words = words();
     let vocabulary = words.vocabulary();
     let [pad, text_like] = [words.end[0] - 2, words.end[0] - 1];
-    for (name, whole) in [("verdict", "yes".to_string()), ("steps", step(1)), ("steps-extractive", step(1))] {
+    let bare = "why\nwhat\n60 dollars".to_string();
+    for (name, whole) in [
+        ("verdict", "yes".to_string()),
+        ("steps", step(1)),
+        ("steps-extractive", step(1)),
+        ("steps-lines", bare),
+    ] {
         let constraint = find(name).expect("a grammar").constraint(&limits(), TRACE);
         let mut matcher = vocabulary.compile(&constraint).expect("a matcher");
         for (at, byte) in whole.bytes().enumerate() {
@@ -624,6 +659,7 @@ fn control_tokens_that_read_as_text_are_never_written() {
             Form::Json => r#"[{"meta_reasoning": "why y", "sub_problem": "b", "answer": "c"}]"#.into(),
             Form::Reference => "[sub-think 1]: why y\n[Query 1]: b\n[Answer 1]: 60\n\n".into(),
             Form::Verdict => "yes".into(),
+            Form::Lines => "why y\nb\n60\n\nwhy y\nb\n60".into(),
             Form::Tagged => format!("{}\n\n{}", step(1).replace("why", "why y"), step(2)),
         };
         let constraint = grammar.constraint(&limits(), TRACE);
@@ -768,7 +804,12 @@ fn vocabularies_that_lack_something_are_errors() {
         let constraint = grammar.constraint(&limits(), TRACE);
         let mut matcher = poor.compile(&constraint).expect("a matcher");
         let outcome = matcher.mask().map(drop);
-        assert_eq!(outcome.is_ok(), grammar.form == Form::Verdict, "{}", grammar.name);
+        // A line can be begun with these letters, and never ended.
+        assert_eq!(outcome.is_ok(), matches!(grammar.form, Form::Verdict | Form::Lines), "{}", grammar.name);
+        if grammar.form == Form::Lines {
+            assert!(!allowed(&mut matcher).contains(&5) && !matcher.can_end());
+            continue;
+        }
         assert!(matcher.commit(0).is_err());
         assert!(!matcher.can_end());
         if grammar.form == Form::Verdict {

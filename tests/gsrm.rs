@@ -69,7 +69,7 @@ fn every_grammar_gives_whole_step_lists() {
     let engine = engine(folder.path());
     let traces = traces();
     let mut ids = std::collections::BTreeSet::new();
-    for grammar in ["steps", "steps-json", "reference", "steps-extractive"] {
+    for grammar in ["steps", "steps-json", "reference", "steps-extractive", "steps-lines"] {
         let mut gsrm = Gsrm::new(Arc::clone(&engine), &options(grammar)).expect("a GSRM");
         assert!(ids.insert(gsrm.id()), "{}", gsrm.id());
         let lists = lists(&mut gsrm, &traces);
@@ -82,7 +82,7 @@ fn every_grammar_gives_whole_step_lists() {
                     assert!(part.is_empty() || !part.of(&list.text).is_empty(), "on character boundaries");
                 }
                 let answer = step.answer.of(&list.text);
-                if grammar == "steps-extractive" {
+                if ["steps-extractive", "steps-lines"].contains(&grammar) {
                     let path = trace.path().of(&trace.text);
                     assert!(!answer.is_empty() && path.contains(answer), "{answer:?} is not in {path:?}");
                 }

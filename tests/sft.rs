@@ -391,6 +391,11 @@ fn wrong_run_files_are_named() {
         room.write("run.toml", format!("{change}{text}"));
         room.run("sft run.toml").failed(&expected);
     }
+    // A run file of the other command is told as such.
+    room.run("train run.toml").failed(&["another command", "rlkd sft run.toml"]);
+    let head = "model = \"base.gguf\"\noutput_dir = \"out\"\ntrain = [\"data.jsonl\"]\n";
+    room.write("run.toml", format!("{head}num_generations = 8\n"));
+    room.run("sft run.toml").failed(&["another command", "rlkd train run.toml"]);
     room.write("run.toml", text.replace("data.jsonl", "nowhere.jsonl"));
     room.run("sft run.toml").failed(&["nowhere.jsonl"]);
     room.write("run.toml", text.replace("task = \"student\"", "task = \"gsrm\""));

@@ -6,9 +6,26 @@ use std::time::{Duration, Instant};
 
 use oracle::{check, parts};
 use proptest::prelude::*;
-use rlkd::decompose::tagged::{Tagged, has_tags, parse, reference, render};
+use rlkd::decompose::tagged::{Tagged, has_tags, lines, parse, reference, render};
 use rlkd::decompose::{Auto, Decomposer, Job};
 use rlkd::trace::{Domain, End, Span, StepKind, StepList, Trace};
+
+/// Steps of three lines become canonical tagged text, and what was cut reads as cut.
+#[test]
+fn steps_of_three_lines_are_read() {
+    for (text, expected, end) in [
+        ("m\nq\na\n", vec![["m", "q", "a"]], End::Complete),
+        ("m\nq\na\n\nn\nr\nb", vec![["m", "q", "a"], ["n", "r", "b"]], End::Complete),
+        ("m\nq\na\n\nn\nr", vec![["m", "q", "a"], ["n", "r", ""]], End::Truncated),
+        ("m\nq\na\n\nn", vec![["m", "q", "a"], ["n", "", ""]], End::Truncated),
+        ("\n\nm\nq\na\nmore\n\n\n", vec![["m", "q", "a"]], End::Complete),
+        ("", vec![], End::Complete),
+    ] {
+        let list = lines(text);
+        assert_eq!(parts(&list), expected, "{text:?}");
+        assert_eq!(list.end, end, "{text:?}");
+    }
+}
 
 type Case<'a> = (&'a str, &'a str, &'a [[&'a str; 3]]);
 

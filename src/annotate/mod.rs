@@ -297,6 +297,7 @@ impl Labeller<'_> {
         let text = bare(text, self.grammar.form);
         let list = match self.grammar.form {
             Form::Reference => tagged::reference(&text),
+            Form::Lines => tagged::lines(&text),
             Form::Tagged | Form::Json | Form::Verdict => tagged::parse(&text),
         };
         let part = |span: crate::trace::Span| span.of(&list.text).trim().to_owned();
@@ -345,6 +346,8 @@ fn bare(text: &str, form: Form) -> String {
     let begin = match form {
         Form::Json => text.find('['),
         Form::Reference => text.find("[sub-think"),
+        // Nothing tells the first step from what stands before it.
+        Form::Lines => None,
         Form::Tagged | Form::Verdict => text.find("[Meta-reasoning"),
     };
     text[begin.unwrap_or(0)..].to_owned()

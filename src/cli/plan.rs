@@ -138,12 +138,14 @@ fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done
         flash_attention: gpu_layers > 0 || !matches!(kv, KvType::F32 | KvType::F16),
     };
     let sampler = plan_memory(&facts, &demand);
-    let total = memory.total + sampler.total;
+    let beside = beside(&config.reward, available)?;
+    let total = memory.total + sampler.total + beside.iter().filter_map(|(_, bytes)| *bytes).sum::<u64>();
     let fits = available.is_none_or(|available| total <= available);
     if json {
         let value = json!({
             "trainer": memory,
             "sampler": {"weights": sampler.weights, "kv_cache": sampler.kv_cache, "logits": sampler.logits, "compute": sampler.compute, "total": sampler.total},
+            "beside": beside.iter().map(|(name, bytes)| json!({"name": name, "total": bytes})).collect::<Vec<_>>(),
             "total": total,
             "available": available,
             "fits": available.map(|_| fits),
@@ -174,11 +176,13 @@ fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done
                 kv.name()
             ),
         );
-        let more = match (&config.reward.llama.model, &config.reward.llama.judge) {
-            (None, None) => "both are there all the time",
-            _ => "both are there all the time; the models of [reward.llama] come on top: rlkd plan --model",
-        };
-        row("total", total, more);
+        for (name, bytes) in &beside {
+            match bytes {
+                Some(bytes) => row(name, *bytes, "of [reward.llama]"),
+                None => row(name, 0, "not counted: its file is not here"),
+            }
+        }
+        row("total", total, "all are there all the time");
         if let Some(available) = available {
             row("available", available, "");
         }
@@ -192,6 +196,41 @@ fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done
             in_words(available)
         ))),
     }
+}
+
+/// What the models of a run's rewards take, by role; none where the file is not here.
+#[cfg(all(feature = "train", feature = "llama"))]
+fn beside(
+    reward: &rlkd::distill::RewardConfig,
+    available: Option<u64>,
+) -> Result<Vec<(&'static str, Option<u64>)>> {
+    use rlkd::llama::settings::Machine;
+    use rlkd::llama::{DECOMPOSERS, JUDGES};
+
+    let decomposes = DECOMPOSERS.iter().any(|entry| entry.name == reward.decomposer);
+    let judges = JUDGES.iter().any(|entry| entry.name == reward.judge);
+    let roles = [
+        ("gsrm", decomposes.then(|| reward.llama.model_file())),
+        ("judge", judges.then(|| reward.llama.judge_file())),
+    ];
+    let on_gpu = reward.llama.engine.gpu_layers.is_some_and(|layers| layers > 0);
+    let memory = available.unwrap_or(u64::MAX);
+    let machine = Machine { memory, gpu_memory: on_gpu.then_some(memory), cores: 1 };
+    let mut seen = Vec::new();
+    let mut plans = Vec::new();
+    for (role, file) in roles.into_iter().filter_map(|(role, file)| Some((role, file?))) {
+        let Ok(file) = file else {
+            plans.push((role, None));
+            continue;
+        };
+        // A judge on the decomposer's model shares its engine.
+        if !seen.contains(&file) {
+            let resolved = reward.llama.engine.resolve(&check(&file)?, machine)?;
+            plans.push((role, Some(resolved.plan.total)));
+            seen.push(file);
+        }
+    }
+    Ok(plans)
 }
 
 /// The plan of a training run.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 use rlkd::Result;
 use rlkd::config::load_toml;
-use rlkd::distill::COMPLETIONS;
-use rlkd::error::Place;
+use rlkd::distill::{COMPLETIONS, RlkdConfig};
+use rlkd::error::{Error, Place};
 use rlkd::files;
 use rlkd::llama::model::Model;
 use rlkd::llama::settings::Settings;
@@ -18,12 +18,25 @@ use rlkd::models::source::Shelf;
 use rlkd::score::Scored;
 use rlkd::train::sft::{Event, Init, Ready, SftConfig, run, scratch};
 
+use serde::de::DeserializeOwned;
+
 use super::args::SftArgs;
 use super::{ALL_SCORED, Done, SOME_SKIPPED, show};
 
+/// Reads a run file; one of the `other` command is told as such.
+pub(super) fn run_file<T: DeserializeOwned, Other: DeserializeOwned>(file: &Path, other: &str) -> Result<T> {
+    load_toml(file).map_err(|error| match load_toml::<Other>(file) {
+        Ok(_) => {
+            Error::config(format!("this is a run file of another command: rlkd {other} {}", file.display()))
+                .at(Place::file(file))
+        }
+        Err(_) => error,
+    })
+}
+
 /// Trains, or goes on.
 pub fn sft(args: &SftArgs) -> Done {
-    let mut config: SftConfig = load_toml(&args.run)?;
+    let mut config: SftConfig = run_file::<_, RlkdConfig>(&args.run, "train")?;
     if let Some(output) = &args.output_dir {
         config.output_dir.clone_from(output);
     }

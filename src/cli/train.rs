@@ -7,19 +7,19 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use rlkd::config::load_toml;
 use rlkd::distill::{Event, Ready, RlkdConfig, run};
 use rlkd::error::Place;
 use rlkd::llama::model::Model;
 use rlkd::llama::settings::Settings;
 use rlkd::models::source::Shelf;
+use rlkd::train::sft::SftConfig;
 
 use super::args::TrainArgs;
 use super::{ALL_SCORED, Done, SOME_SKIPPED, sft, show};
 
 /// Trains, or goes on.
 pub fn train(args: &TrainArgs) -> Done {
-    let mut config: RlkdConfig = load_toml(&args.run)?;
+    let mut config: RlkdConfig = sft::run_file::<_, SftConfig>(&args.run, "sft")?;
     if let Some(output) = &args.output_dir {
         config.output_dir.clone_from(output);
     }

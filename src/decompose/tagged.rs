@@ -63,6 +63,19 @@ pub fn parse(text: &str) -> StepList {
         .unwrap_or_else(|| StepList { text: text.into(), ..StepList::default() })
 }
 
+/// Reads steps of three lines each, meta-reasoning, sub-problem and answer, with empty lines between steps, as the grammar
+/// `steps-lines` has them. The list's `text` is canonical tagged text.
+pub fn lines(text: &str) -> StepList {
+    let mut steps = Vec::new();
+    let mut said = text.lines().map(str::trim).peekable();
+    while said.peek().is_some() {
+        let step: Vec<&str> = said.by_ref().take_while(|line| !line.is_empty()).collect();
+        let part = |at: usize| step.get(at).copied().unwrap_or_default();
+        steps.push([part(0), part(1), part(2)]);
+    }
+    parse(&render_steps(steps))
+}
+
 /// Whether a text carries steps: a meta-reasoning or sub-problem tag, or what looks like a JSON step list.
 /// An `[Answer]` is enough only at the very start, as raw reasoning may end with one; and so it is with JSON.
 pub fn has_tags(text: &str) -> bool {

@@ -60,6 +60,10 @@ impl Example {
                 };
                 format!("[{}]", self.steps.split("\n\n").map(step).collect::<Vec<_>>().join(",\n "))
             }
+            Form::Lines => {
+                let line = |line: &'static str| line.split_once("]: ").map_or(line, |(_, text)| text);
+                self.steps.lines().map(line).collect::<Vec<_>>().join("\n")
+            }
             Form::Tagged | Form::Verdict => self.steps.to_string(),
         }
     }

@@ -111,7 +111,7 @@ impl Limits {
     pub const MOST_CHARS: u32 = 4000;
     /// Short enough to be a line, long enough for what a rule allows in front of the free text.
     const FEWEST_CHARS: u32 = 16;
-    /// Longest meta-reasoning of `steps-extractive`: two lines of a terminal. It is the one part there that a model
+    /// Longest meta-reasoning of `steps-extractive` and `steps-lines`: two lines of a terminal. It is the one part there that a model
     /// makes up, and the reward leans on the other two.
     const THOUGHT_CHARS: u32 = 160;
 
@@ -156,6 +156,8 @@ impl Limits {
 pub enum Form {
     /// Canonical tags: [`crate::decompose::tagged::parse`].
     Tagged,
+    /// Three lines a step, without tags: [`crate::decompose::tagged::lines`].
+    Lines,
     /// A JSON step list: [`crate::decompose::tagged::parse`] as well.
     Json,
     /// The released tags: [`crate::decompose::tagged::reference`].
@@ -169,8 +171,10 @@ pub enum Form {
 pub enum Constraint {
     /// A grammar in llguidance's Lark.
     Lark(String),
-    /// Canonical tagged steps whose answers are passages of a trace.
+    /// Steps whose answers are passages of a trace.
     Extractive {
+        /// With canonical tags in front of the parts; else each part is a line, and an empty line stands between steps.
+        tagged: bool,
         /// The trace that answers are taken from.
         trace: String,
         /// Fewest and most steps, in range (see [`Limits::in_range`]), as are the lengths.
@@ -242,6 +246,15 @@ pub const GRAMMARS: &[Grammar] = &[
         system: include_str!("../../grammars/steps-extractive/system.md"),
     },
     Grammar {
+        name: "steps-lines",
+        summary: "the same without tags, three lines a step: half the tokens, for models trained on it",
+        form: Form::Lines,
+        lark: include_str!("../../grammars/steps-lines/form.lark"),
+        last: "LAST",
+        extractive: true,
+        system: include_str!("../../grammars/steps-lines/system.md"),
+    },
+    Grammar {
         name: "verdict",
         summary: "yes or no, for the judge that asks",
         form: Form::Verdict,
@@ -270,7 +283,7 @@ pub fn find(name: &str) -> Result<&'static Grammar> {
 }
 
 impl Grammar {
-    /// What a model may write about `path`, the trace that the steps are of; only `steps-extractive` looks at it.
+    /// What a model may write about `path`, the trace that the steps are of; only the extractive ones look at it.
     /// Limits are taken as [`Limits::in_range`].
     pub fn constraint(&self, limits: &Limits, path: &str) -> Constraint {
         if !self.extractive {
@@ -278,6 +291,7 @@ impl Grammar {
         }
         let limits = limits.in_range();
         Constraint::Extractive {
+            tagged: self.form == Form::Tagged,
             trace: path.into(),
             steps: (limits.min_steps, limits.max_steps),
             thought_chars: limits.max_part_chars.min(Limits::THOUGHT_CHARS),
@@ -365,6 +379,12 @@ impl Grammar {
         match self.form {
             Form::Tagged | Form::Verdict => tagged(["Meta-reasoning", "Sub-problem"]),
             Form::Reference => tagged(["sub-think", "Query"]),
+            Form::Lines => {
+                let one = |(_, meta, sub_problem, answer): (usize, String, String, String)| {
+                    format!("{meta}\n{sub_problem}\n{answer}")
+                };
+                steps.clone().map(one).collect::<Vec<_>>().join("\n\n") + "\n"
+            }
             Form::Json => {
                 let one = |(_, meta, sub_problem, answer): (usize, String, String, String)| {
                     let [meta, sub_problem, answer] =

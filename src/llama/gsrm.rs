@@ -147,6 +147,7 @@ impl Gsrm {
         let text = self.engine.model().text(&generation.tokens);
         let list = match self.grammar.form {
             Form::Reference => tagged::reference(&text),
+            Form::Lines => tagged::lines(&text),
             Form::Json if generation.stop != Stop::End => tagged::parse(&whole_steps(&text)),
             Form::Tagged | Form::Json | Form::Verdict => tagged::parse(&text),
         };
@@ -176,10 +177,11 @@ impl Decomposer for Gsrm {
         format!("gsrm-1({},{},{form},{context},{most}{asked})", model.numerics(), self.grammar.name)
     }
 
-    /// Traces of one domain share the beginning of their prompts, so jobs are worked on domain by domain.
+    /// Traces of one domain share the beginning of their prompts, so jobs are worked on domain by domain; and short ones first,
+    /// as each step of the decoder takes as long as its longest sequence.
     fn decompose(&mut self, jobs: &[Job<'_>]) -> Vec<Result<StepList>> {
         let mut order: Vec<usize> = (0..jobs.len()).collect();
-        order.sort_by_key(|&at| (jobs[at].domain as u8, at));
+        order.sort_by_key(|&at| (jobs[at].domain as u8, jobs[at].trace.path().len(), at));
         let mut lists: Vec<Option<Result<StepList>>> = (0..jobs.len()).map(|_| None).collect();
         let mut asked = Vec::new();
         let mut requests = Vec::new();

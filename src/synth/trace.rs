@@ -254,8 +254,7 @@ pub(super) fn write(
         }
         let computation = format!("{} = {value}", expression(rule, believed));
         let why = why(problem, quantity);
-        let compute = stream.pick(voice.compute).replace("{w}", &why).replace("{c}", &computation);
-        text.push(compute.clone());
+        text.push(stream.pick(voice.compute).replace("{w}", &why).replace("{c}", &computation));
         let conclude = stream.pick(voice.conclude).replace("{p}", &phrase(quantity));
         text.push(conclude.replace("{v}", &value.to_string()));
         if stream.below(100) < manner.checks
@@ -267,7 +266,8 @@ pub(super) fn write(
         steps.push(Parts {
             meta_reasoning: lead,
             sub_problem: problem.words.question(quantity),
-            answer: compute,
+            // The shortest passage that says it all.
+            answer: computation,
         });
     }
     let answer = believed[graph.asked].to_string();

@@ -1,6 +1,6 @@
 //! What holds of every text that is read as tagged steps. Shared by the tests and the fuzz target.
 
-use rlkd::decompose::tagged::{has_tags, parse, reference, render};
+use rlkd::decompose::tagged::{has_tags, lines, parse, reference, render};
 use rlkd::trace::{End, Span, StepList};
 
 /// The texts of the parts.
@@ -33,6 +33,7 @@ pub fn check_spans(list: &StepList) {
 
 /// All of it for one text.
 pub fn check(text: &str) {
+    check_spans(&lines(text));
     let list = parse(text);
     check_spans(&list);
     let rendered = render(&list);

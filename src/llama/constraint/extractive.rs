@@ -1,6 +1,6 @@
-//! Canonical tagged steps whose answers are passages of a trace: a byte automaton, walked over the tokens.
+//! Steps whose answers are passages of a trace, with canonical tags or without: a byte automaton, walked over the tokens.
 //!
-//! llguidance can say the same (`grammars/steps-extractive/form.lark`), but it derives the states of its lexer from an
+//! llguidance can say the same (`grammars/steps-extractive/form.lark`, `grammars/steps-lines/form.lark`), but it derives the states of its lexer from an
 //! expression as large as the trace. Here a state is a few numbers: which step, which part, and in an answer the range
 //! of the suffixes that begin with what was written. Fixed text and answers allow few tokens, which are found by
 //! walking text and token tree together; in free text nearly every token is allowed, which is looked up in sets that
@@ -44,7 +44,7 @@ impl Lexicon {
 /// The automaton of one sequence.
 pub(super) struct Extractive {
     lexicon: Arc<Lexicon>,
-    /// The fixed text in front of each part, for each step.
+    /// The fixed text in front of each part, for each step; empty without tags.
     fixed: Vec<[Vec<u8>; 3]>,
     fewest: u16,
     /// Longest meta-reasoning and sub-problem, in characters.
@@ -80,6 +80,7 @@ impl Extractive {
     pub(super) fn new(
         lexicon: Arc<Lexicon>,
         trace: &str,
+        tagged: bool,
         (fewest, most): (u32, u32),
         [thought, sub_problem, answer]: [u32; 3],
     ) -> Result<Self> {
@@ -92,8 +93,9 @@ impl Extractive {
             return Err(Error::data("the trace has no word that an answer could be taken from"));
         }
         let most = small(most);
-        let fixed = (1..=most).map(|n| TAGS.map(|tag| format!("[{tag} {n}]: ").into_bytes())).collect();
-        Ok(Extractive {
+        let tag = |tag: &str, n: u16| if tagged { format!("[{tag} {n}]: ") } else { String::new() };
+        let fixed = (1..=most).map(|n| TAGS.map(|name| tag(name, n).into_bytes())).collect();
+        let mut automaton = Extractive {
             lexicon,
             fixed,
             fewest: small(fewest).min(most),
@@ -101,7 +103,9 @@ impl Extractive {
             passages,
             state: State { step: 0, place: Place::Fixed { part: 0, written: 0 } },
             masks: FxHashMap::default(),
-        })
+        };
+        automaton.state = automaton.behind(0, 0, 0);
+        Ok(automaton)
     }
 
     fn fixed(&self, step: u16, part: u8) -> &[u8] {
@@ -143,6 +147,12 @@ impl Extractive {
             }
             Place::Answer(passage) => {
                 self.passages.push(passage, byte).map(|passage| State { step, place: Place::Answer(passage) })
+            }
+            // Without a tag the next step begins at once.
+            Place::Gap { breaks: 1 }
+                if byte == b'\n' && self.has_next(step) && self.fixed(step + 1, 0).is_empty() =>
+            {
+                Some(self.behind(step + 1, 0, 0))
             }
             Place::Gap { breaks: 1 } if byte == b'\n' => {
                 Some(State { step, place: Place::Gap { breaks: 2 } })

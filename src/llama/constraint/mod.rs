@@ -185,9 +185,16 @@ impl Vocabulary {
     pub fn compile(&self, constraint: &Constraint) -> Result<Matcher> {
         let engine = match constraint {
             Constraint::Lark(grammar) => Engine::Lark(Box::new(self.lark(grammar)?)),
-            Constraint::Extractive { trace, steps, thought_chars, sub_problem_chars, answer_chars } => {
+            Constraint::Extractive {
+                tagged,
+                trace,
+                steps,
+                thought_chars,
+                sub_problem_chars,
+                answer_chars,
+            } => {
                 let chars = [*thought_chars, *sub_problem_chars, *answer_chars];
-                Engine::Extractive(Box::new(Extractive::new(self.lexicon(), trace, *steps, chars)?))
+                Engine::Extractive(Box::new(Extractive::new(self.lexicon(), trace, *tagged, *steps, chars)?))
             }
         };
         Ok(Matcher {
