@@ -8,7 +8,7 @@ SHELL := /bin/bash
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RLKD := $(TARGET)/release/rlkd
 # The problems of the demo: docs/synth.md.
-BED := --style people --steps 1..3 --depth 1..3 --distractors 0..1 --numbers 2..12 --teachers 2
+BED := --style people --steps 1..3 --depth 1..3 --distractors 0 --numbers 2..12 --in-order --teachers 2
 # Runs a command with what .ci/tools found or installed.
 WITH := .ci/tools
 # The processors that demo and bench are built for: host (this one, with its vector instructions) or portable.

@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
-BED = "--style people --steps 1..3 --depth 1..3 --distractors 0..1 --numbers 2..12 --teachers 2".split()
+BED = "--style people --steps 1..3 --depth 1..3 --distractors 0 --numbers 2..12 --in-order --teachers 2".split()
 DATA = {
     "bed.jsonl": ["--count", "4000", "--seed", "62", *BED],
     "held-out.jsonl": ["--count", "200", "--seed", "961", *BED],
@@ -37,7 +37,7 @@ ARMS = {
     "rlkd": ("rlkd-tiny", [], True),
     "rlkd-zero": ("rlkd-zero-tiny", [("", "max_train_samples", "40")], False),  # 1 % of the problems
     "decomposer gsrm": ("rlkd-tiny", [("reward", "decomposer", '"gsrm"'), *GSRM], True),
-    "decomposer bed": ("rlkd-tiny", [("reward", "decomposer", '"bed"')], True),
+    "decomposer rules": ("rlkd-tiny", [("reward", "decomposer", '"rules"')], True),
     "reward prefix": ("rlkd-tiny", [("reward", "structure", '"prefix"')], True),
     "reward reference": ("rlkd-tiny", [("reward", "structure", '"reference"'), ("reward", "decomposer", '"rules"')], True),
     "weights 1 : 0.25": ("rlkd-tiny", [("reward.weights", "structure", "0.25")], True),

@@ -377,10 +377,18 @@ fn records_are_read_again() {
         let record = problem.record(&config);
         let text = serde_json::to_string(&record).expect("JSON");
         assert_eq!(serde_json::from_str::<Record>(&text).expect("a record"), record);
-        let labelled = problem.labelled(0);
+        let labelled = problem.labelled(0, false);
         let text = serde_json::to_string(&labelled).expect("JSON");
         assert_eq!(serde_json::from_str::<Labelled>(&text).expect("a labelled trace"), labelled);
         assert_eq!(labelled.trace, record.teacher[0]);
+        // In brief, only the answers differ: they are what the sentences compute.
+        let brief = problem.labelled(0, true);
+        assert_eq!(brief.trace, labelled.trace);
+        for ((short, long), at) in brief.steps.iter().zip(&labelled.steps).zip(problem.teacher(0).order) {
+            assert_eq!(short.answer, record.synth.quantities[at].computation);
+            assert!(long.answer.len() > short.answer.len() && long.answer.contains(&short.answer));
+            assert_eq!(short.sub_problem, long.sub_problem);
+        }
     }
 }
 

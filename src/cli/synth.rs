@@ -35,7 +35,8 @@ pub fn synth(args: &SynthArgs) -> Done {
         files::write_with(path, |writer| {
             for index in all() {
                 let problem = Problem::new(&config, index)?;
-                (0..config.teachers).try_for_each(|number| line(writer, path, &problem.labelled(number)))?;
+                (0..config.teachers)
+                    .try_for_each(|number| line(writer, path, &problem.labelled(number, args.brief)))?;
             }
             Ok(())
         })?;

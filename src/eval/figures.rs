@@ -1,6 +1,6 @@
 //! What samples say of a model: shares, and how sure they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -131,13 +131,13 @@ pub struct Compared {
     pub p: f64,
 }
 
-/// Compares two runs by the ids and gold answers of their problems.
+/// Compares two runs by the ids and gold answers of their problems; those that are alike in both pair in their order.
 pub fn compared(one: &[Evaluated], other: &[Evaluated]) -> BTreeMap<String, Compared> {
     let key = |own: &'_ Evaluated| (own.id.clone(), own.gold.clone());
-    let ids: BTreeMap<_, &Evaluated> = other.iter().map(|own| (key(own), own)).collect();
-    let pairs: Vec<(Evaluated, Evaluated)> =
-        one.iter().filter_map(|own| Some((own.clone(), (*ids.get(&key(own))?).clone()))).collect();
-    let (one, other): (Vec<Evaluated>, Vec<Evaluated>) = pairs.into_iter().unzip();
+    let mut known: BTreeMap<_, VecDeque<&Evaluated>> = BTreeMap::new();
+    other.iter().for_each(|own| known.entry(key(own)).or_default().push_back(own));
+    let pair = |own: &Evaluated| Some((own.clone(), known.get_mut(&key(own))?.pop_front()?.clone()));
+    let (one, other): (Vec<Evaluated>, Vec<Evaluated>) = one.iter().filter_map(pair).unzip();
     let n = one.iter().chain(&other).map(|one| one.samples.len()).min().unwrap_or(0);
     let (first, second) = (by_problem(&one, n), by_problem(&other, n));
     let mut all = BTreeMap::new();
@@ -250,5 +250,9 @@ mod tests {
         // 3 better, 2 worse of 40: that is chance.
         let near = run(&|at| (at % 2 == 0) != [0, 2, 1, 3, 5].contains(&at));
         assert!(compared(&half, &near)["pass@1"].p > 0.3);
+        // Problems that cannot be told apart pair in their order.
+        let twins = |right: [bool; 2]| right.map(|right| evaluated("twin", &[("1", right)]));
+        let found = compared(&twins([true, false]), &twins([true, false]))["pass@1"];
+        assert_eq!((found.means, found.difference.high), ([0.5, 0.5], 0.0));
     }
 }

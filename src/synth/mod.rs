@@ -278,9 +278,14 @@ impl Problem {
         }
     }
 
-    /// Trace `number` of the teacher with its steps: what a GSRM learns from.
-    pub fn labelled(&self, number: usize) -> crate::dataset::Labelled {
-        let written = self.teacher(number);
+    /// Trace `number` of the teacher with its steps: what a GSRM learns from. With `brief`, answers are the computations alone.
+    pub fn labelled(&self, number: usize, brief: bool) -> crate::dataset::Labelled {
+        let mut written = self.teacher(number);
+        if brief {
+            for (step, computation) in written.steps.iter_mut().zip(written.computations) {
+                step.answer = computation;
+            }
+        }
         crate::dataset::Labelled {
             id: format!("synth-{}-{}-{}-{number}", self.words.split().name(), self.seed.0, self.index),
             domain: Domain::Math,

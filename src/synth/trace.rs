@@ -12,8 +12,10 @@ use crate::text::words::capitalized;
 pub struct Written {
     /// The text, from `<think>` to the answer.
     pub text: String,
-    /// Its steps.
+    /// Its steps; an answer is the sentence with the computation.
     pub steps: Vec<Parts>,
+    /// The computations alone, `5 * 8 = 40`.
+    pub computations: Vec<String>,
     /// The quantities that they find.
     pub order: Vec<usize>,
 }
@@ -220,7 +222,7 @@ pub(super) fn write(
     let phrase = |number: usize| problem.words.phrase(number);
     let graph = &problem.graph;
     let mut parts = Vec::new();
-    let mut steps = Vec::new();
+    let (mut steps, mut computations) = (Vec::new(), Vec::new());
     let asked = problem.words.question(graph.asked);
     let mut opening = stream.pick(voice.opening).replace("{q}", &asked);
     // What nobody needs, and this writer does not compute.
@@ -254,7 +256,9 @@ pub(super) fn write(
         }
         let computation = format!("{} = {value}", expression(rule, believed));
         let why = why(problem, quantity);
-        text.push(stream.pick(voice.compute).replace("{w}", &why).replace("{c}", &computation));
+        let compute = stream.pick(voice.compute).replace("{w}", &why).replace("{c}", &computation);
+        text.push(compute.clone());
+        computations.push(computation);
         let conclude = stream.pick(voice.conclude).replace("{p}", &phrase(quantity));
         text.push(conclude.replace("{v}", &value.to_string()));
         if stream.below(100) < manner.checks
@@ -266,14 +270,13 @@ pub(super) fn write(
         steps.push(Parts {
             meta_reasoning: lead,
             sub_problem: problem.words.question(quantity),
-            // The shortest passage that says it all.
-            answer: computation,
+            answer: compute,
         });
     }
     let answer = believed[graph.asked].to_string();
     parts.push(stream.pick(voice.closing).replace("{v}", &answer));
     let text = format!("<think>\n{}\n</think>\n\nThe answer is \\boxed{{{answer}}}.", parts.join("\n\n"));
-    Written { text, steps, order: said.iter().map(|said| said.quantity).collect() }
+    Written { text, steps, computations, order: said.iter().map(|said| said.quantity).collect() }
 }
 
 /// A trace of the teacher, in one of the valid orders.

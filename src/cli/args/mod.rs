@@ -568,6 +568,9 @@ pub struct SynthArgs {
     /// Also write the teacher's traces with their steps, for rlkd sft
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// Answers in the labels are the computations alone, not the sentences around them
+    #[arg(long, requires = "labels")]
+    pub brief: bool,
     /// Whose words are used
     #[arg(long, value_parser = ["train", "validation", "test"], default_value = "train", hide_possible_values = false)]
     pub split: String,
