@@ -115,8 +115,10 @@ fn what_is_sampled_is_what_is_trained() {
     assert!(more["beside"][0]["name"] == "gsrm" && gsrm > 3_000_000, "{more}");
     assert!(more["beside"][1]["name"] == "judge" && more["beside"][1]["total"].is_null(), "{more}");
     assert_eq!(more["total"].as_u64(), plan["total"].as_u64().map(|total| total + gsrm));
-    let refused = room.run("plan run.toml --memory 1MiB");
-    assert!(refused.code == Some(1) && refused.err.contains("engine.parallel"), "{}", refused.err);
+    for name in ["run", "gsrm"] {
+        let refused = room.run(&format!("plan {name}.toml --memory 1MiB"));
+        assert!(refused.code == Some(1) && refused.err.contains("engine.parallel"), "{}", refused.err);
+    }
 }
 
 /// All ways to use a round: several steps and passes, every loss and correction, a reference.

@@ -209,13 +209,13 @@ fn beside(
 
     let decomposes = DECOMPOSERS.iter().any(|entry| entry.name == reward.decomposer);
     let judges = JUDGES.iter().any(|entry| entry.name == reward.judge);
-    let roles = [
-        ("gsrm", decomposes.then(|| reward.llama.model_file())),
-        ("judge", judges.then(|| reward.llama.judge_file())),
-    ];
-    let on_gpu = reward.llama.engine.gpu_layers.is_some_and(|layers| layers > 0);
-    let memory = available.unwrap_or(u64::MAX);
-    let machine = Machine { memory, gpu_memory: on_gpu.then_some(memory), cores: 1 };
+    // A plan looks at what is here.
+    let llama = rlkd::llama::Config { fetch: false, ..reward.llama.clone() };
+    let roles =
+        [("gsrm", decomposes.then(|| llama.model_file())), ("judge", judges.then(|| llama.judge_file()))];
+    let on_gpu = llama.engine.gpu_layers.is_some_and(|layers| layers > 0);
+    let of = |memory: u64| Machine { memory, gpu_memory: on_gpu.then_some(memory), cores: 1 };
+    let (machine, endless) = (of(available.unwrap_or(u64::MAX)), of(u64::MAX));
     let mut seen = Vec::new();
     let mut plans = Vec::new();
     for (role, file) in roles.into_iter().filter_map(|(role, file)| Some((role, file?))) {
@@ -223,11 +223,15 @@ fn beside(
             plans.push((role, None));
             continue;
         };
-        // A judge on the decomposer's model shares its engine.
-        if !seen.contains(&file) {
-            let resolved = reward.llama.engine.resolve(&check(&file)?, machine)?;
+        // A judge that asks shares the engine of a decomposer on the same model; one that embeds has a context of its own.
+        let runs = (file, role == "judge" && reward.judge == "embedding");
+        if !seen.contains(&runs) {
+            let facts = check(&runs.0)?;
+            let engine = &llama.engine;
+            // What does not fit is counted all the same, and the whole is refused.
+            let resolved = engine.resolve(&facts, machine).or_else(|_| engine.resolve(&facts, endless))?;
             plans.push((role, Some(resolved.plan.total)));
-            seen.push(file);
+            seen.push(runs);
         }
     }
     Ok(plans)

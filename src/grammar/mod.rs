@@ -247,7 +247,7 @@ pub const GRAMMARS: &[Grammar] = &[
     },
     Grammar {
         name: "steps-lines",
-        summary: "the same without tags, three lines a step: half the tokens, for models trained on it",
+        summary: "the same without tags, three lines a step, for models trained on it",
         form: Form::Lines,
         lark: include_str!("../../grammars/steps-lines/form.lark"),
         last: "LAST",

@@ -1,7 +1,7 @@
 //! Steps whose answers are passages of a trace, with canonical tags or without: a byte automaton, walked over the tokens.
 //!
-//! llguidance can say the same (`grammars/steps-extractive/form.lark`, `grammars/steps-lines/form.lark`), but it derives the states of its lexer from an
-//! expression as large as the trace. Here a state is a few numbers: which step, which part, and in an answer the range
+//! llguidance can say the same (`form.lark` of `grammars/steps-extractive` and `grammars/steps-lines`), but it derives the
+//! states of its lexer from an expression as large as the trace. Here a state is a few numbers: which step, which part, and in an answer the range
 //! of the suffixes that begin with what was written. Fixed text and answers allow few tokens, which are found by
 //! walking text and token tree together; in free text nearly every token is allowed, which is looked up in sets that
 //! are made once for a vocabulary.
