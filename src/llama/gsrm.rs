@@ -177,11 +177,10 @@ impl Decomposer for Gsrm {
         format!("gsrm-1({},{},{form},{context},{most}{asked})", model.numerics(), self.grammar.name)
     }
 
-    /// Traces of one domain share the beginning of their prompts, so jobs are worked on domain by domain; and short ones first,
-    /// as each step of the decoder takes as long as its longest sequence.
+    /// Traces of one domain share the beginning of their prompts, so jobs are worked on domain by domain.
     fn decompose(&mut self, jobs: &[Job<'_>]) -> Vec<Result<StepList>> {
         let mut order: Vec<usize> = (0..jobs.len()).collect();
-        order.sort_by_key(|&at| (jobs[at].domain as u8, jobs[at].trace.path().len(), at));
+        order.sort_by_key(|&at| (jobs[at].domain as u8, at));
         let mut lists: Vec<Option<Result<StepList>>> = (0..jobs.len()).map(|_| None).collect();
         let mut asked = Vec::new();
         let mut requests = Vec::new();
