@@ -117,7 +117,8 @@ fn what_is_sampled_is_what_is_trained() {
     assert_eq!(more["total"].as_u64(), plan["total"].as_u64().map(|total| total + gsrm));
     for name in ["run", "gsrm"] {
         let refused = room.run(&format!("plan {name}.toml --memory 1MiB"));
-        assert!(refused.code == Some(1) && refused.err.contains("engine.parallel"), "{}", refused.err);
+        assert!(refused.code == Some(1) && refused.err.contains(" engine.parallel"), "{}", refused.err);
+        assert_eq!(refused.err.contains("reward.llama.engine.context"), name == "gsrm", "{}", refused.err);
     }
 }
 
@@ -181,8 +182,7 @@ fn every_way_to_learn_from_a_round_works() {
 /// `kill -9` at twenty random moments, and the same command each time: the same bits.
 #[test]
 fn a_run_that_is_killed_ends_with_the_same_bits() {
-    let more =
-        "max_steps = 52\nsave_steps = 1\neval_steps = 20\nlog_completions_steps = 3\nnum_iterations = 2";
+    let more = "max_steps = 52\nsave_steps = 1\neval_steps = 20\nlog_completions_steps = 3\nnum_iterations = 2\n[engine]\nlanes = 2";
     let room = room("q8_0", "");
     write_run(&room, "whole.toml", "whole", more);
     write_run(&room, "killed.toml", "killed", more);
@@ -230,6 +230,9 @@ fn as_many_are_sampled_at_once_as_at_first() {
     let state = "out/checkpoint-2/trainer_state.json";
     let text = String::from_utf8(room.read(state)).expect("UTF-8");
     assert!(text.contains("\"parallel\": 16"), "{text}");
+    // Checkpoints from before there were lanes do not have their number.
+    assert!(text.contains("\"lanes\": 1,"), "{text}");
+    let text = text.replace("\"lanes\": 1,", "");
     room.write(state, text.replace("\"parallel\": 16", "\"parallel\": 5"));
     write_run(&room, "run.toml", "out", "max_steps = 3\nsave_steps = 1");
     let ran = room.run("train run.toml").ended(0);

@@ -57,6 +57,50 @@ fn a_sequence_writes_the_same_whatever_else_is_in_the_batch() {
     }
 }
 
+#[test]
+fn lanes_write_the_same_as_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |lanes: u32, threads: u32| {
+        let engine = engine(folder.path(), &Settings { parallel: 6, lanes, threads, ..settings() });
+        assert_eq!(engine.model().resolved().settings.lanes, lanes);
+        let request = |(n, prompt): (usize, &Vec<u32>)| Request {
+            rollouts: 3,
+            stream: n as u64,
+            max_tokens: 30,
+            sampling: Sampling { logprobs: true, ..Sampling::default() },
+            ..Request::greedy(prompt.clone())
+        };
+        let prompts = prompts(&engine, 7);
+        let together = engine.generate(prompts.iter().enumerate().map(request).collect());
+        let together: Vec<_> = together.into_iter().map(|one| one.expect("worked")).collect();
+        // Those that come alone go from lane to lane.
+        for (n, prompt) in prompts.iter().enumerate() {
+            let alone = engine.submit(request((n, prompt))).expect("taken").wait().expect("worked");
+            assert_eq!(alone, together[n], "{lanes} lanes");
+        }
+        assert_eq!(engine.stats().requests, 14);
+        let all: Vec<u32> = (0..50).collect();
+        let compared =
+            engine.compare(prompts.iter().map(|one| (one.clone(), 0)).collect(), &all, &Cancel::default());
+        (together, compared.into_iter().map(|one| one.expect("worked")).collect::<Vec<_>>())
+    };
+    let one = write(1, 1);
+    assert!(one == write(2, 2) && one == write(3, 2) && one == write(6, 1), "lanes change what is written");
+}
+
+#[test]
+fn small_models_with_many_sequences_have_lanes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lanes = |settings: Settings| model(folder.path(), &spec(), &settings).resolved().settings.lanes;
+    for (parallel, expected) in [(4, 1), (63, 1), (64, 2), (128, 4)] {
+        for threads in [1, 4] {
+            assert_eq!(lanes(Settings { parallel, threads, ..settings() }), expected, "{parallel} sequences");
+        }
+    }
+    assert_eq!(lanes(Settings { parallel: 3, lanes: 8, ..settings() }), 3);
+    assert_eq!(lanes(Settings { parallel: 128, lanes: 1, ..settings() }), 1);
+}
+
 /// The logits after each prompt, alone and together, with weights of a type.
 fn alone_and_together(weights: TensorType) -> f32 {
     let folder = tempfile::tempdir().expect("a folder");

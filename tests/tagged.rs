@@ -18,7 +18,7 @@ fn steps_of_three_lines_are_read() {
         ("m\nq\na\n\nn\nr\nb", vec![["m", "q", "a"], ["n", "r", "b"]], End::Complete),
         ("m\nq\na\n\nn\nr", vec![["m", "q", "a"], ["n", "r", ""]], End::Truncated),
         ("m\nq\na\n\nn", vec![["m", "q", "a"], ["n", "", ""]], End::Truncated),
-        ("\n\nm\nq\na\nmore\n\n\n", vec![["m", "q", "a"]], End::Complete),
+        ("\n\nm\nq\na\nmore\n\n\n", vec![["m", "q", "a\nmore"]], End::Complete),
         ("", vec![], End::Complete),
     ] {
         let list = lines(text);

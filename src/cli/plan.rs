@@ -2,7 +2,7 @@
 
 use rlkd::Result;
 use rlkd::gguf::check;
-use rlkd::models::plan::{Demand, KvType, PREFIXES, Plan, in_words, plan as plan_memory};
+use rlkd::models::plan::{Demand, KvType, PREFIXES, Plan, in_words, lanes, plan as plan_memory};
 use rlkd::models::source::Shelf;
 use serde_json::json;
 
@@ -36,6 +36,7 @@ pub fn plan(args: &PlanArgs) -> Done {
         context: args.ctx,
         parallel: args.parallel,
         prefixes: PREFIXES,
+        lanes: if on_gpu { 1 } else { lanes(facts.tensor_bytes.total(), args.parallel) },
         batch: args.batch,
         micro_batch: args.micro_batch,
         kv,
@@ -131,6 +132,11 @@ fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done
         context: longest as u32,
         parallel,
         prefixes,
+        lanes: match config.engine.lanes {
+            0 if gpu_layers > 0 || config.prompts() < rlkd::distill::LEAST_PROMPTS => 1,
+            0 => lanes(facts.tensor_bytes.total(), parallel),
+            own => own,
+        },
         batch: 512,
         micro_batch: 512,
         kv,
@@ -139,13 +145,15 @@ fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done
     };
     let sampler = plan_memory(&facts, &demand);
     let beside = beside(&config.reward, available)?;
-    let total = memory.total + sampler.total + beside.iter().filter_map(|(_, bytes)| *bytes).sum::<u64>();
+    let total = memory.total
+        + sampler.total
+        + beside.iter().filter_map(|(_, bytes)| bytes.as_ref().ok()).sum::<u64>();
     let fits = available.is_none_or(|available| total <= available);
     if json {
         let value = json!({
             "trainer": memory,
             "sampler": {"weights": sampler.weights, "kv_cache": sampler.kv_cache, "logits": sampler.logits, "compute": sampler.compute, "total": sampler.total},
-            "beside": beside.iter().map(|(name, bytes)| json!({"name": name, "total": bytes})).collect::<Vec<_>>(),
+            "beside": beside.iter().map(|(name, bytes)| json!({"name": name, "total": bytes.as_ref().ok(), "error": bytes.as_ref().err()})).collect::<Vec<_>>(),
             "total": total,
             "available": available,
             "fits": available.map(|_| fits),
@@ -178,8 +186,8 @@ fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done
         );
         for (name, bytes) in &beside {
             match bytes {
-                Some(bytes) => row(name, *bytes, "of [reward.llama]"),
-                None => row(name, 0, "not counted: its file is not here"),
+                Ok(bytes) => row(name, *bytes, "of [reward.llama]"),
+                Err(why) => row(name, 0, &format!("not counted: {why}")),
             }
         }
         row("total", total, "all are there all the time");
@@ -191,19 +199,28 @@ fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done
     match available.filter(|_| !fits) {
         None => Ok(ALL_SCORED),
         Some(available) => Err(rlkd::Error::config(format!(
-            "the run needs {} and {} are there: lower micro_batch_tokens, engine.parallel or engine.context, or take engine.kv = \"f16\"",
+            "the run needs {} and {} are there: lower micro_batch_tokens, engine.parallel or engine.context, or take engine.kv = \"f16\"{}",
             in_words(total),
-            in_words(available)
+            in_words(available),
+            if beside.is_empty() {
+                ""
+            } else {
+                "; for the models of the rewards, reward.llama.engine.context or parallel"
+            }
         ))),
     }
 }
 
-/// What the models of a run's rewards take, by role; none where the file is not here.
+/// What a model takes in bytes, or why that is not known.
+#[cfg(all(feature = "train", feature = "llama"))]
+type Beside = std::result::Result<u64, String>;
+
+/// What the models of a run's rewards take, by role.
 #[cfg(all(feature = "train", feature = "llama"))]
 fn beside(
     reward: &rlkd::distill::RewardConfig,
     available: Option<u64>,
-) -> Result<Vec<(&'static str, Option<u64>)>> {
+) -> Result<Vec<(&'static str, Beside)>> {
     use rlkd::llama::settings::Machine;
     use rlkd::llama::{DECOMPOSERS, JUDGES};
 
@@ -215,22 +232,32 @@ fn beside(
         [("gsrm", decomposes.then(|| llama.model_file())), ("judge", judges.then(|| llama.judge_file()))];
     let on_gpu = llama.engine.gpu_layers.is_some_and(|layers| layers > 0);
     let of = |memory: u64| Machine { memory, gpu_memory: on_gpu.then_some(memory), cores: 1 };
-    let (machine, endless) = (of(available.unwrap_or(u64::MAX)), of(u64::MAX));
+    let (memory, endless) = (available.unwrap_or(u64::MAX), of(u64::MAX));
     let mut seen = Vec::new();
     let mut plans = Vec::new();
     for (role, file) in roles.into_iter().filter_map(|(role, file)| Some((role, file?))) {
-        let Ok(file) = file else {
-            plans.push((role, None));
-            continue;
+        let file = match file {
+            Ok(file) => file,
+            Err(error) => {
+                plans.push((role, Err(error.to_string())));
+                continue;
+            }
         };
+        // However it is spelt.
+        let file = file.canonicalize().unwrap_or(file);
         // A judge that asks shares the engine of a decomposer on the same model; one that embeds has a context of its own.
         let runs = (file, role == "judge" && reward.judge == "embedding");
         if !seen.contains(&runs) {
             let facts = check(&runs.0)?;
             let engine = &llama.engine;
             // What does not fit is counted all the same, and the whole is refused.
-            let resolved = engine.resolve(&facts, machine).or_else(|_| engine.resolve(&facts, endless))?;
-            plans.push((role, Some(resolved.plan.total)));
+            let machine =
+                of(memory.saturating_sub(plans.iter().filter_map(|(_, plan)| plan.as_ref().ok()).sum()));
+            let plan = engine.resolve(&facts, machine).or_else(|_| engine.resolve(&facts, endless))?.plan;
+            // Weights are shared.
+            let shared = seen.iter().any(|(file, _)| *file == runs.0);
+            let total = plan.total - if shared { plan.weights } else { 0 };
+            plans.push((role, Ok(total)));
             seen.push(runs);
         }
     }

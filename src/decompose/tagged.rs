@@ -64,16 +64,16 @@ pub fn parse(text: &str) -> StepList {
 }
 
 /// Reads steps of three lines each, meta-reasoning, sub-problem and answer, with empty lines between steps, as the grammar
-/// `steps-lines` has them. The list's `text` is canonical tagged text.
+/// `steps-lines` has them; further lines are the answer's. The list's `text` is canonical tagged text.
 pub fn lines(text: &str) -> StepList {
     let mut steps = Vec::new();
     let mut said = text.lines().map(str::trim).peekable();
     while said.peek().is_some() {
         let step: Vec<&str> = said.by_ref().take_while(|line| !line.is_empty()).collect();
-        let part = |at: usize| step.get(at).copied().unwrap_or_default();
-        steps.push([part(0), part(1), part(2)]);
+        let part = |at: usize| step.get(at).copied().unwrap_or_default().to_owned();
+        steps.push([part(0), part(1), step.get(2..).unwrap_or_default().join("\n")]);
     }
-    parse(&render_steps(steps))
+    parse(&render_steps(steps.iter().map(|parts| parts.each_ref().map(String::as_str))))
 }
 
 /// Whether a text carries steps: a meta-reasoning or sub-problem tag, or what looks like a JSON step list.

@@ -24,6 +24,7 @@ pub use config::{Correction, DeadGroups, RewardConfig, RlkdConfig};
 use data::{Task, Tasks, Wanted};
 use guard::{Level, Looked};
 use round::{Group, Rewards, Round, Seconds, Writer, is_dead, summary};
+pub use sampler::LEAST_PROMPTS;
 use sampler::Sampler;
 use teachers::Teachers;
 use update::Updater;
@@ -136,6 +137,8 @@ struct State {
     level: Level,
     /// Sequences that are sampled at once. llama.cpp's sums depend on it in the last bits, so it stays what it was at first.
     parallel: u32,
+    /// Lanes that they are split into; 0 in checkpoints from before there were lanes, which had one.
+    lanes: u32,
     /// Seconds of the run so far.
     seconds: f64,
     /// Evaluations so far.
@@ -269,16 +272,16 @@ impl<'a> Run<'a> {
             train.all.iter().chain(&validation.all).map(|task| task.prompt.len()).max().unwrap_or(0);
         let completions = config.prompts() * config.num_generations;
         let tokens = longest + config.max_completion_length;
+        // A damaged checkpoint is refused later, with advice.
+        let begun = checkpoint::all(folder)?
+            .last()
+            .and_then(|step| checkpoint::state::<State>(folder, *step).ok())
+            .map_or((0, 0), |state| (state.parallel, state.lanes.max(1)));
+        let or = |own: u32, other: u32| if own == 0 { other } else { own };
         let engine = Settings {
-            threads: if config.engine.threads == 0 { config.threads as u32 } else { config.engine.threads },
-            parallel: match config.engine.parallel {
-                // A damaged checkpoint is refused later, with advice.
-                0 => checkpoint::all(folder)?
-                    .last()
-                    .and_then(|step| checkpoint::state::<State>(folder, *step).ok())
-                    .map_or(0, |state| state.parallel),
-                own => own,
-            },
+            threads: or(config.engine.threads, config.threads as u32),
+            parallel: or(config.engine.parallel, begun.0),
+            lanes: or(config.engine.lanes, begun.1),
             ..config.engine.clone()
         };
         let sizes = [completions, config.num_generations, tokens];
@@ -319,7 +322,8 @@ impl<'a> Run<'a> {
         };
         let found = resume(folder, &mut model, &mut optimizer, is_of, |state: &State| state.taken)?;
         let mut state = found.unwrap_or(own);
-        state.parallel = sampler.model().resolved().settings.parallel;
+        let sampled = &sampler.model().resolved().settings;
+        (state.parallel, state.lanes) = (sampled.parallel, sampled.lanes);
         let log = Log::open(folder, state.metrics, state.step)?;
         let completions = Lines::open(folder.join(COMPLETIONS), state.completions)?;
         let rounds = (config.num_train_epochs * train.all.len() as f64 / config.prompts() as f64)

@@ -19,6 +19,9 @@ pub const FILE: &str = "rollout.gguf";
 /// Most sequences that are decoded at once, if nobody says how many.
 const MOST_PARALLEL: usize = 128;
 
+/// Fewer problems at once go through one lane: the completions of a problem are not spread over several.
+pub const LEAST_PROMPTS: usize = 8;
+
 /// A completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
@@ -69,6 +72,9 @@ impl Sampler {
         }
         settings.most_parallel = completions.clamp(1, MOST_PARALLEL) as u32;
         let parallel = if settings.parallel == 0 { settings.most_parallel } else { settings.parallel };
+        if settings.lanes == 0 && completions / generations.max(1) < LEAST_PROMPTS {
+            settings.lanes = 1;
+        }
         // One prompt is read while the one before is written on.
         if settings.prefixes == 0 {
             settings.prefixes = (parallel.div_ceil(generations.max(1) as u32) + 1).min(32);

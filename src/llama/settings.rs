@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::gguf::Facts;
-use crate::models::plan::{CONTEXT_STEP, Demand, KvType, MOST_SEQUENCES, PREFIXES, Plan, in_words, plan};
+use crate::models::plan::{
+    CONTEXT_STEP, Demand, KvType, MOST_SEQUENCES, PREFIXES, Plan, in_words, lanes, plan,
+};
 
 /// When the attention is computed by the fused kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,8 +39,11 @@ pub struct Settings {
     pub batch: u32,
     /// Most tokens that are computed at once, at least as many; takes memory.
     pub micro_batch: u32,
-    /// Threads of the decoder.
+    /// Threads of the decoder, of all lanes together.
     pub threads: u32,
+    /// Groups of sequences that are decoded apart from each other, each in a context of its own. A small model has too little to do in
+    /// one call for several threads to share it: they go through it side by side instead.
+    pub lanes: u32,
     /// Threads that compute grammar masks while the decoder runs.
     pub mask_threads: u32,
     /// Layers that go to the GPU; none given: all, where there is a GPU.
@@ -115,6 +120,23 @@ impl Machine {
 }
 
 impl Settings {
+    /// Sequences that one lane decodes at once.
+    fn of_a_lane(&self) -> u32 {
+        self.parallel.div_ceil(self.lanes.max(1))
+    }
+
+    /// What one of the lanes is run with.
+    pub(super) fn lane(&self) -> Settings {
+        let share = |all: u32| (all / self.lanes.max(1)).max(1);
+        Settings {
+            parallel: self.of_a_lane(),
+            threads: share(self.threads),
+            mask_threads: share(self.mask_threads),
+            lanes: 1,
+            ..self.clone()
+        }
+    }
+
     /// Chooses what was left open.
     ///
     /// - `context`: what the model was trained on, at most 16,384: the released GSRM reads traces of some 12,000
@@ -125,6 +147,8 @@ impl Settings {
     /// - `kv` and `flash_attention`: on a processor f32 and off. So what a sequence writes does not depend on what else
     ///   is in the batch or how its prompt was cut into chunks: to the bit with weights of type Q8_0 and Q4_0. The fused
     ///   attention of a processor changes logits with the chunks by far more than rounding (measured: 0.25);
+    /// - `lanes`: on a processor, for weights of at most 64 MiB, one for each 32 sequences, at most 8; otherwise 1. Not by the number of
+    ///   threads, so that it does not change what is computed;
     /// - `threads`: one for each core; `mask_threads`: one for each two sequences, at most one for each core.
     ///
     /// # Errors
@@ -153,10 +177,16 @@ impl Settings {
             FlashAttention::Auto if !on_gpu && matches!(kv, KvType::F32 | KvType::F16) => FlashAttention::Off,
             asked => asked,
         };
+        let lanes = |parallel: u32| match self.lanes {
+            0 if on_gpu => 1,
+            0 => lanes(facts.tensor_bytes.total(), parallel),
+            asked => asked.min(parallel),
+        };
         let demand = |parallel: u32, settings: &Settings| Demand {
             context: settings.context,
             parallel,
             prefixes: settings.prefixes,
+            lanes: lanes(parallel),
             batch: settings.batch,
             micro_batch: settings.micro_batch,
             kv,
@@ -174,7 +204,8 @@ impl Settings {
             }
             settings.parallel = parallel;
         }
-        if settings.parallel.saturating_add(settings.prefixes) > MOST_SEQUENCES {
+        settings.lanes = lanes(settings.parallel);
+        if settings.of_a_lane().saturating_add(settings.prefixes) > MOST_SEQUENCES {
             return Err(Error::config(format!(
                 "{} parallel sequences and {} kept prefixes: llama.cpp keeps at most {MOST_SEQUENCES} apart; \
                  lower --parallel{}",
@@ -195,7 +226,7 @@ impl Settings {
             }
         }
         // llama.cpp aborts where a batch has no room for one output of each sequence.
-        let least = settings.parallel + settings.prefixes;
+        let least = settings.of_a_lane() + settings.prefixes;
         settings.batch = settings.batch.max(least);
         settings.micro_batch = settings.micro_batch.clamp(least, settings.batch);
         let plan = plan(facts, &demand(settings.parallel, &settings));

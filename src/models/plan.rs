@@ -69,8 +69,10 @@ pub struct Demand {
     pub context: u32,
     /// Sequences at a time, each with its own KV stream; 0 counts as 1.
     pub parallel: u32,
-    /// Beginnings of prompts that are kept, each in a KV stream as well.
+    /// Beginnings of prompts that are kept, each in a KV stream as well; in each lane.
     pub prefixes: u32,
+    /// Groups of sequences that are decoded apart from each other; 0 counts as 1.
+    pub lanes: u32,
     /// Most tokens of one call to decode (`n_batch`).
     pub batch: u32,
     /// Most tokens computed at once (`n_ubatch`).
@@ -90,6 +92,7 @@ impl Default for Demand {
             context: 4_096,
             parallel: 1,
             prefixes: 0,
+            lanes: 1,
             batch: 2_048,
             micro_batch: 512,
             kv: KvType::F16,
@@ -119,6 +122,17 @@ pub struct Plan {
     pub device: u64,
     sizes: Sizes,
     demand: Demand,
+}
+
+/// Weights of so many bytes stay in a processor's caches, where several lanes may read them.
+const SMALL: u64 = 64 << 20;
+/// Sequences that are worth a lane.
+const OF_A_LANE: u32 = 32;
+const MOST_LANES: u32 = 8;
+
+/// How many lanes a processor takes for a model of so many bytes and so many sequences, unless asked for another number.
+pub fn lanes(weights: u64, parallel: u32) -> u32 {
+    if weights > SMALL { 1 } else { (parallel / OF_A_LANE).clamp(1, MOST_LANES) }
 }
 
 /// Plans the memory of a model.
@@ -257,10 +271,12 @@ impl Sizes {
     }
 
     fn plan(&self, demand: Demand) -> Plan {
-        let parallel = u64::from(demand.parallel.max(1)) + u64::from(demand.prefixes);
+        let lanes = u64::from(demand.lanes.max(1));
+        let of_a_lane = u64::from(demand.parallel.max(1)).div_ceil(lanes) + u64::from(demand.prefixes);
+        let parallel = of_a_lane.saturating_mul(lanes);
         let context = u64::from(demand.context.max(1)).next_multiple_of(CONTEXT_STEP.into());
         let tokens =
-            u64::from(demand.micro_batch.min(demand.batch).max(1)).min(context.saturating_mul(parallel));
+            u64::from(demand.micro_batch.min(demand.batch).max(1)).min(context.saturating_mul(of_a_lane));
         let layers = self.layers.len() as u64;
 
         let cell = sum(&[demand.kv.bytes(self.keys), demand.kv.bytes(self.values)]);
@@ -268,6 +284,8 @@ impl Sizes {
         let kv_cache = product(&[layer_cache, layers]);
         let logits = product(&[parallel, self.vocabulary, 4]);
         let (with, without_flash_attention) = self.compute(tokens, context);
+        let (with, without_flash_attention) =
+            (with.saturating_mul(lanes), without_flash_attention.saturating_mul(lanes));
         let compute = if demand.flash_attention { with } else { sum(&[with, without_flash_attention]) };
 
         // The last layers go to the GPU; the output counts as one more, and goes first.

@@ -168,6 +168,10 @@ impl Extractive {
         let closed = match place {
             Place::Answer(passage) => self.passages.may_end(passage),
             Place::Gap { .. } => true,
+            // Behind the empty line, without a tag: the step before may have been the last.
+            Place::Free { part: 0, line } if step > 0 && self.fixed(step, 0).is_empty() => {
+                return line == Line::start(self.chars[0]) && self.may_be_last(step - 1);
+            }
             Place::Fixed { .. } | Place::Free { .. } => false,
         };
         closed && self.may_be_last(step)

@@ -1,5 +1,5 @@
-//! LoRA adapters in llama.cpp's memory. Only for a model that one engine alone has: contexts of others would read the model's list of
-//! adapters while it is changed.
+//! LoRA adapters in llama.cpp's memory. Only for a model that one engine alone has, while none of its lanes computes: contexts read the
+//! model's list of adapters, which is changed here.
 //!
 //! llama-cpp-2 gives one only for a `&mut LlamaModel`, which nobody has while a context lives, and never frees it: a run that
 //! takes a new adapter at every step would keep all of them. So these few calls are made here.
@@ -45,7 +45,7 @@ impl Loaded {
         let _held = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: LlamaModel is a pointer to a llama_model and nothing else (its attribute says so, and the size above), and
         // lives behind the Arc. The call reads the model's tensors and adds to its list of adapters. Contexts read that list:
-        // the only one of this model belongs to the thread that calls this ([`super::Engine::set_adapter`]).
+        // those of this model belong to one engine ([`super::Engine::set_adapter`]), and none computes now ([`super::gate`]).
         let adapter = unsafe {
             let raw = *std::ptr::from_ref(model.inner()).cast::<NonNull<llama_model>>();
             llama_adapter_lora_init(raw.as_ptr(), path.as_ptr())

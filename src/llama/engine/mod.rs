@@ -1,4 +1,5 @@
-//! The engine: one thread that owns a llama.cpp context and decodes many sequences at once.
+//! The engine: threads that each own a llama.cpp context and decode many sequences at once. There is one, unless the model is so small
+//! that several lanes, each with its share of the sequences, do more than the threads of one.
 //!
 //! Each pass of its loop takes in what was asked, gives every sequence its share of a batch (one token where a
 //! sequence writes, a chunk where a prompt is read), lets the mask threads work on the grammars while llama.cpp
@@ -8,6 +9,7 @@
 //! beginning that prompts share is computed once into a stream that is kept, and copied from there.
 
 mod adapter;
+mod gate;
 mod masks;
 mod prefix;
 mod request;
@@ -18,6 +20,7 @@ mod stats;
 #[cfg(feature = "train")]
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -27,6 +30,7 @@ pub use stats::Stats;
 
 use crate::error::{Error, Result};
 use crate::llama::model::Model;
+use gate::Gate;
 use request::{Answer, Order, Work};
 use stats::Counters;
 
@@ -38,33 +42,48 @@ enum Message {
     Adapter(Option<PathBuf>, Sender<Result<()>>),
 }
 
-/// A model that works on requests on a thread of its own. Share it in an `Arc`; dropping the last one stops the thread.
+/// A model that works on requests on threads of its own. Share it in an `Arc`; dropping the last one stops the threads.
 pub struct Engine {
     model: Arc<Model>,
-    orders: Mutex<Option<Sender<Message>>>,
+    /// By lane; none when it was let go.
+    orders: Mutex<Vec<Sender<Message>>>,
+    /// The lane that the next request goes to that comes alone.
+    turn: AtomicUsize,
     counters: Arc<Counters>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Engine {
-    /// Starts the thread, which makes its context.
+    /// Starts the threads, which make their contexts.
     ///
     /// # Errors
-    /// The context cannot be made: mostly too little memory, with what to lower.
+    /// A context cannot be made: mostly too little memory, with what to lower.
     pub fn start(model: Arc<Model>) -> Result<Arc<Self>> {
-        let (orders, inbox) = channel();
-        let (ready, is_ready) = channel();
+        let settings = &model.resolved().settings;
+        let lanes = settings.lanes;
+        let gate = Arc::new(Gate::new(lanes.min(settings.threads)));
         let counters = Arc::new(Counters::default());
-        let thread = {
-            let (model, counters) = (Arc::clone(&model), Arc::clone(&counters));
-            std::thread::Builder::new()
-                .name("rlkd-engine".into())
-                .spawn(move || schedule::run(&model, &inbox, &ready, &counters))
-                .map_err(|error| Error::engine(format!("cannot start the engine's thread: {error}")))?
+        let mut engine = Engine {
+            orders: Mutex::default(),
+            turn: AtomicUsize::new(0),
+            counters: Arc::clone(&counters),
+            threads: Vec::new(),
+            model: Arc::clone(&model),
         };
-        let stopped = || Error::engine("the engine's thread ended before it was ready");
-        is_ready.recv().map_err(|_| stopped())??;
-        Ok(Arc::new(Engine { model, orders: Mutex::new(Some(orders)), counters, thread: Some(thread) }))
+        for lane in 0..lanes {
+            let (orders, inbox) = channel();
+            let (ready, is_ready) = channel();
+            let (model, gate, counters) = (Arc::clone(&model), Arc::clone(&gate), Arc::clone(&counters));
+            let thread = std::thread::Builder::new()
+                .name(format!("rlkd-engine-{lane}"))
+                .spawn(move || schedule::run(&model, &gate, &inbox, &ready, &counters))
+                .map_err(|error| Error::engine(format!("cannot start the engine's thread: {error}")))?;
+            engine.threads.push(thread);
+            let stopped = || Error::engine("the engine's thread ended before it was ready");
+            is_ready.recv().map_err(|_| stopped())??;
+            engine.orders.get_mut().unwrap_or_else(PoisonError::into_inner).push(orders);
+        }
+        Ok(Arc::new(engine))
     }
 
     /// Its model.
@@ -77,7 +96,7 @@ impl Engine {
         self.counters.read()
     }
 
-    /// Begins a request. Requests begin in the order in which they are submitted.
+    /// Begins a request. Those of a lane begin in the order in which they are submitted.
     ///
     /// # Errors
     /// The engine has stopped. What is wrong with the request itself comes with its answer.
@@ -129,21 +148,26 @@ impl Engine {
     }
 
     fn send(&self, requests: Vec<(Request, Work)>) -> Result<Vec<Ticket>> {
-        let mut orders = Vec::with_capacity(requests.len());
+        let lanes = self.model.resolved().settings.lanes as usize;
+        // Which lane works on what must not depend on time, nor, for what comes together, on what came before.
+        let from = if requests.len() == 1 { self.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        let mut orders: Vec<Vec<Order>> = (0..lanes).map(|_| Vec::new()).collect();
         let mut tickets = Vec::with_capacity(requests.len());
-        for (request, work) in requests {
+        for (at, (request, work)) in requests.into_iter().enumerate() {
             let (reply, answer) = channel();
             let unwanted = Cancel::default();
             tickets.push(Ticket { answer, unwanted: unwanted.clone() });
-            orders.push(Order { request, work, unwanted, reply });
+            orders[(from + at) % lanes].push(Order { request, work, unwanted, reply });
         }
-        self.tell(Message::Work(orders))?;
+        for (lane, orders) in orders.into_iter().enumerate().filter(|(_, orders)| !orders.is_empty()) {
+            self.tell(lane, Message::Work(orders))?;
+        }
         Ok(tickets)
     }
 
-    fn tell(&self, message: Message) -> Result<()> {
-        let inbox = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = inbox.as_ref().is_some_and(|inbox| inbox.send(message).is_ok());
+    fn tell(&self, lane: usize, message: Message) -> Result<()> {
+        let inboxes = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = inboxes.get(lane).is_some_and(|inbox| inbox.send(message).is_ok());
         if sent { Ok(()) } else { Err(Error::engine("the engine has stopped; RLKD_LOG=info says why")) }
     }
 
@@ -155,16 +179,23 @@ impl Engine {
     /// The file does not go with the model; then the one before stays.
     #[cfg(feature = "train")]
     pub(crate) fn set_adapter(&self, file: Option<&Path>) -> Result<()> {
-        let (reply, answer) = channel();
-        self.tell(Message::Adapter(file.map(Path::to_path_buf), reply))?;
-        answer.recv().map_err(|_| Error::engine("the engine has stopped; RLKD_LOG=info says why"))?
+        let lanes = 0..self.model.resolved().settings.lanes as usize;
+        let tell = |lane| {
+            let (reply, answer) = channel();
+            self.tell(lane, Message::Adapter(file.map(Path::to_path_buf), reply)).map(|()| answer)
+        };
+        let answers: Vec<_> = lanes.map(tell).collect::<Result<_>>()?;
+        let stopped = || Error::engine("the engine has stopped; RLKD_LOG=info says why");
+        // All are waited for, whatever one says: after that the file may go.
+        let all: Vec<_> = answers.into_iter().map(|answer| answer.recv().map_err(|_| stopped())?).collect();
+        all.into_iter().collect()
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        if let Some(thread) = self.thread.take() {
+        self.orders.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        for thread in self.threads.drain(..) {
             // A panic there has ended every request with an error already.
             let _ = thread.join();
         }

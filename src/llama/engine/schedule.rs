@@ -14,6 +14,7 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::Message;
 use super::adapter::Loaded;
+use super::gate::Gate;
 use super::masks::{Masks, Task};
 use super::prefix::{Found, LEAST_SHARED, Prefixes, State};
 use super::request::{Answer, Generation, Order, Stop, Work};
@@ -48,18 +49,25 @@ impl Job {
 }
 
 /// Makes the context, says so, and works until every handle of the engine is gone.
-pub fn run(model: &Arc<Model>, inbox: &Receiver<Message>, ready: &Sender<Result<()>>, counters: &Counters) {
-    let context = match context(model) {
+pub fn run(
+    model: &Arc<Model>,
+    gate: &Gate,
+    inbox: &Receiver<Message>,
+    ready: &Sender<Result<()>>,
+    counters: &Counters,
+) {
+    let settings = &model.resolved().settings.lane();
+    let context = match context(model, settings) {
         Ok(context) => context,
         Err(error) => {
             let _ = ready.send(Err(error));
             return;
         }
     };
-    let settings = &model.resolved().settings;
     let mut scheduler = Scheduler {
         model,
         settings,
+        gate,
         context,
         adapter: None,
         waiting: VecDeque::new(),
@@ -78,11 +86,13 @@ pub fn run(model: &Arc<Model>, inbox: &Receiver<Message>, ready: &Sender<Result<
         return;
     }
     scheduler.work(inbox);
+    // Its adapter is taken off the model's list, which the contexts of other lanes read.
+    let _alone = gate.alone();
+    drop(scheduler);
 }
 
 /// The context: one KV stream for each sequence and each kept prefix.
-fn context(model: &Model) -> Result<LlamaContext<'_>> {
-    let settings = &model.resolved().settings;
+fn context<'a>(model: &'a Model, settings: &Settings) -> Result<LlamaContext<'a>> {
     let streams = settings.parallel + settings.prefixes;
     let tokens = settings.context.checked_mul(streams).and_then(NonZeroU32::new).ok_or_else(|| {
         Error::config(format!(
@@ -125,6 +135,7 @@ enum Ask {
 struct Scheduler<'a> {
     model: &'a Arc<Model>,
     settings: &'a Settings,
+    gate: &'a Gate,
     context: LlamaContext<'a>,
     /// Behind the context, which uses it until it is dropped.
     adapter: Option<Loaded>,
@@ -178,6 +189,7 @@ impl Scheduler<'_> {
             if self.jobs.is_empty() {
                 continue;
             }
+            let _turn = self.gate.pass();
             self.pass += 1;
             self.stop_what_is_over();
             self.admit();
@@ -189,6 +201,8 @@ impl Scheduler<'_> {
 
     /// Takes another adapter, or none.
     fn change(&mut self, file: Option<&Path>) -> Result<()> {
+        // Contexts read the model's list of adapters.
+        let _alone = self.gate.alone();
         let mut new = file.map(|file| Loaded::load(self.model, file)).transpose()?;
         match (&mut new, &mut self.adapter) {
             (Some(new), _) => new.set(&mut self.context)?,
