@@ -7,8 +7,8 @@
 
 Arms are the tiny recipes in recipes/, some with a thing changed. Every run is `rlkd sft` or `rlkd train`, then `rlkd eval` on problems
 that no run has seen (4 samples each, temperature 0.6, top-p 0.95). Runs on one thread each, as many at once as --jobs says; a run that was
-stopped goes on from its checkpoint. One whose recipe has changed since is refused: name another --out. A run that fails is told, and its
-arm shows how many seeds are left. Needs Python 3.10 and nothing else.
+stopped goes on from its checkpoint. A folder that was begun with other recipes, data or options is refused: name another --out. A run that
+fails is told, and its arm shows how many seeds are left. Needs Python 3.10 and nothing else.
 """
 
 import argparse
@@ -111,12 +111,12 @@ def run(args, arm, seed):
     own = [("", "model", json.dumps(args.model)), ("", "output_dir", f'"runs/{name}/run"'), ("", "seed", str(seed)), ("", "threads", "1")]
     if stands:
         own.append(("", "frozen_adapters", json.dumps(adapters)))
-    text = (RECIPES / f"{recipe}.toml").read_text()
+    text = re.sub(r"(?m) *#.*$", "", (RECIPES / f"{recipe}.toml").read_text()).lstrip()
     own += [("", "bf16", "true")] if args.bf16 and recipe == "sft-tiny" else []
     text = changed(text, [*(SHARED if recipe != "sft-tiny" else []), *changes, *own])
     path = args.out / "runs" / f"{name}.toml"
     if path.exists() and path.read_text() != text:
-        raise RuntimeError(f"{path} is of another recipe: name another --out, or remove it with its folder")
+        raise SystemExit(f"{path} is of another recipe: name another --out")
     path.write_text(text)
     mine = f"runs/{name}/run/adapter"
     if not (args.out / mine).exists():
@@ -128,7 +128,7 @@ def run(args, arm, seed):
 def attempt(args, arm, seed):
     try:
         run(args, arm, seed)
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.CalledProcessError) as error:
         print(f"{name_of(arm, seed)}: {error}; its log.txt says more", file=sys.stderr, flush=True)
 
 
@@ -167,6 +167,16 @@ def differences(args, arms, seeds, other):
             print(f"| {arm} | {len(pairs)} of {len(seeds)} | " + " | ".join(cells) + " |")
 
 
+def same_as_before(args):
+    """What all arms of a folder have in common, kept in it when it is begun."""
+    shared = {"data": DATA, "model": args.model, "bf16": args.bf16, "shared": SHARED, "sft": (RECIPES / "sft-tiny.toml").read_text()}
+    path = args.out / "runs" / "settings.json"
+    text = json.dumps(shared, indent=1)
+    if path.exists() and path.read_text() != text:
+        raise SystemExit(f"{path}: this folder was begun with other settings (data, model, --bf16, recipes/sft-tiny.toml): name another --out")
+    path.write_text(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rlkd", default="rlkd", help="the program")
@@ -189,6 +199,7 @@ def main():
         if "/" in args.rlkd:
             args.rlkd = str(Path(args.rlkd).resolve())
         (args.out / "runs").mkdir(parents=True, exist_ok=True)
+        same_as_before(args)
         for name, options in DATA.items():
             if not (args.out / "runs" / name).exists():
                 call(args, args.out, "synth", *options, "-o", f"runs/{name}")

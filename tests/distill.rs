@@ -115,6 +115,12 @@ fn what_is_sampled_is_what_is_trained() {
     assert!(more["beside"][0]["name"] == "gsrm" && gsrm > 3_000_000, "{more}");
     assert!(more["beside"][1]["name"] == "judge" && more["beside"][1]["total"].is_null(), "{more}");
     assert_eq!(more["total"].as_u64(), plan["total"].as_u64().map(|total| total + gsrm));
+    // A plan fetches nothing, also where the run would.
+    let own = "[reward]\ndecomposer = \"gsrm\"\nllama.model = \"hf:some/where/m.gguf\"\nllama.fetch = true\n";
+    room.write("fetches.toml", run.replace("[reward]\n", own));
+    let absent = room.run("plan fetches.toml --json").ended(0).records().remove(0);
+    let why = absent["beside"][0]["error"].as_str().expect("a reason");
+    assert!(why.contains("nothing is fetched unless asked for"), "{why}");
     for name in ["run", "gsrm"] {
         let refused = room.run(&format!("plan {name}.toml --memory 1MiB"));
         assert!(refused.code == Some(1) && refused.err.contains(" engine.parallel"), "{}", refused.err);
