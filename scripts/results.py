@@ -35,7 +35,10 @@ ARMS = {
     "sft": ("sft-tiny", [], False),
     "sft-grpo": ("sft-grpo-tiny", [], True),
     "rlkd": ("rlkd-tiny", [], True),
-    "rlkd-zero": ("rlkd-zero-tiny", [("", "max_train_samples", "40")], False),  # 1 % of the problems
+    # 1 % of the problems, from the base: structure, the answer alone, and imitation of the same few
+    "rlkd-zero": ("rlkd-zero-tiny", [("", "max_train_samples", "40")], False),
+    "grpo-zero": ("rlkd-zero-tiny", [("", "max_train_samples", "40"), ("reward.weights", "structure", "0.0")], False),
+    "sft few": ("sft-tiny", [("", "train", '["runs/few.jsonl"]'), ("", "validation_split", "0.0"), ("", "num_train_epochs", "10")], False),
     "decomposer gsrm": ("rlkd-tiny", [("reward", "decomposer", '"gsrm"'), *GSRM], True),
     "decomposer rules": ("rlkd-tiny", [("reward", "decomposer", '"rules"')], True),
     "reward prefix": ("rlkd-tiny", [("reward", "structure", '"prefix"')], True),
@@ -44,7 +47,7 @@ ARMS = {
     "weights 1 : 4": ("rlkd-tiny", [("reward.weights", "structure", "4.0")], True),
     "weights 0 : 1": ("rlkd-tiny", [("reward.weights", "accuracy", "0.0")], True),
 }
-MAIN = ["sft", "sft-grpo", "rlkd-zero", "rlkd"]
+MAIN = ["sft few", "grpo-zero", "rlkd-zero", "sft", "sft-grpo", "rlkd"]
 FIGURES = ["pass@1", "pass@4", "agreement", "structure", "distinct_orders", "tokens"]
 # Two-sided 95 % of Student's t, by degrees of freedom.
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201}
@@ -203,6 +206,8 @@ def main():
         for name, options in DATA.items():
             if not (args.out / "runs" / name).exists():
                 call(args, args.out, "synth", *options, "-o", f"runs/{name}")
+        few = (args.out / "runs" / "bed.jsonl").read_text().splitlines(keepends=True)[:40]
+        (args.out / "runs" / "few.jsonl").write_text("".join(few))
         measure(args, "base", [])
         # What others stand on first; then seed by seed, so that a table of few seeds can be had early.
         first = [("sft", seed) for seed in seeds if "sft" in arms or any(ARMS[arm][2] for arm in arms)]

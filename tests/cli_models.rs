@@ -85,7 +85,7 @@ fn a_random_model_is_made_checked_and_planned() {
     assert_eq!(plan["largest_context"], 512, "not above what the model was trained for");
     let small = ended(&room, "plan --model other.gguf --ctx 512 --parallel 254 --kv f16 --memory 24MiB", 1);
     assert!(small.err.contains("lower the parallel sequences from 254 to"), "{}", small.err);
-    assert!(small.out.contains("KV cache") && small.out.contains("32.0 MiB"), "{}", small.out);
+    assert!(small.out.contains("KV cache") && small.out.contains("34.1 MiB"), "{}", small.out);
     let warned = ended(&room, "plan --model other.gguf --ctx 1024 --memory 1G", 0).err;
     assert!(warned.contains("trained for 512 tokens"), "{warned}");
 }
@@ -112,7 +112,7 @@ fn models_are_listed_and_fetched_by_name() {
         assert_eq!(json(&room, "plan --model tiny-random-qwen2 --json")["fits"], true);
         let own = ended(&room, "models fetch gsrm-tiny", 0).out;
         assert_eq!(listed("gsrm-tiny")["path"], own.trim());
-        assert_eq!(json(&room, "models check gsrm-tiny --json")["gsrm_grammar"], "steps-extractive");
+        assert_eq!(json(&room, "models check gsrm-tiny --json")["gsrm_grammar"], "steps-lines");
         let refused = ended(&room, "models fetch hf:owner/repo/m.gguf", 1).err;
         assert!(refused.contains("cannot be asked"), "{refused}");
         // A bit that is flipped is found.

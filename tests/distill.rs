@@ -266,6 +266,7 @@ fn wrong_runs_are_named() {
         ("max_completion_length = 100000", "leave no room"),
         ("frozen_adapters = [\"none.gguf\"]", "none.gguf"),
         ("\n[grpo]\nloss_type = \"cispo\"", "5 is usual"),
+        ("\n[engine]\nlanes = 5000", "lanes = 5000"),
     ] {
         write_run(&room, "wrong.toml", "wrong", more);
         let ran = room.run("train wrong.toml");
@@ -280,6 +281,7 @@ fn wrong_runs_are_named() {
     for (from, to, expected) in [
         ("r = 4", "r = 4\nuse_dora = true", "use_dora"),
         ("accuracy = 1.0, ", "acuracy = 1.0, ", "acuracy"),
+        ("soft_punish_cache = 20\nweights = { accuracy = 1.0,", "weights = { accuracy = 0.0,", "all are 0"),
         ("base.gguf", "missing.gguf", "missing.gguf"),
         ("data.jsonl\"]\nvalidation", "none.jsonl\"]\nvalidation", "none.jsonl"),
     ] {
@@ -308,7 +310,12 @@ fn a_run_does_not_change_its_mind_in_silence() {
         write_run(&room, "run.toml", "out", &format!("max_steps = 4\nsave_steps = 1\n{more}"));
         stopped(&room.run("train run.toml"), &["the checkpoint is of a run with other values of", expected]);
     }
-    write_run(&room, "run.toml", "out", "max_steps = 4\nsave_steps = 2\nlogging_steps = 2\nthreads = 1");
+    write_run(
+        &room,
+        "run.toml",
+        "out",
+        "max_steps = 4\nsave_steps = 2\nlogging_steps = 2\nthreads = 1\n[engine]\nthreads = 2",
+    );
     let ran = room.run("train run.toml").ended(0);
     assert!(ran.err.contains("going on behind step 2 of 4"), "{}", ran.err);
     let ran = room.run("train run.toml").ended(0);

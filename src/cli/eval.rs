@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rlkd::eval::figures::{Compared, Mean, compared, figures};
-use rlkd::eval::{EvalConfig, read, run};
+use rlkd::eval::{EvalConfig, drawn, read, run};
 use rlkd::llama::sample::Sampling;
 use rlkd::llama::settings::Settings as Engine;
 use rlkd::models::source::Shelf;
@@ -24,6 +24,13 @@ pub fn eval(args: &EvalArgs) -> Done {
         let found = compared(&read(one)?, &read(other)?);
         if found.is_empty() {
             return Err(rlkd::Error::data("the two have no problem in common"));
+        }
+        let ways = [drawn(one)?, drawn(other)?];
+        if ways[0] != ways[1] {
+            show::say(&format!(
+                "warning: the two were not sampled alike, so that their difference is not the models' alone:\n  {}\n  {}\n",
+                ways[0], ways[1]
+            ));
         }
         let text = if args.json { format!("{}\n", json!(found)) } else { side_by_side(&found) };
         return show::print(text.as_bytes()).map(|()| ALL_SCORED);

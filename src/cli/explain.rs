@@ -94,5 +94,9 @@ fn score_sample(args: &ExplainArgs) -> Result<Vec<Scored>> {
 }
 
 fn missing(args: &ExplainArgs) -> Error {
-    Error::data(format!("there is no sample with the id {:?} in {}", args.id, args.file.display()))
+    Error::data(format!(
+        "there is no sample with the id {:?} in {}: its lines have them as \"id\"",
+        args.id,
+        args.file.display()
+    ))
 }

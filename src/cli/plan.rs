@@ -135,7 +135,7 @@ fn by_rewards(run: &std::path::Path, available: Option<u64>, json: bool) -> Done
         lanes: match config.engine.lanes {
             0 if gpu_layers > 0 || config.prompts() < rlkd::distill::LEAST_PROMPTS => 1,
             0 => lanes(facts.tensor_bytes.total(), parallel),
-            own => own,
+            own => own.min(parallel),
         },
         batch: 512,
         micro_batch: 512,

@@ -87,12 +87,14 @@ struct Watch<'a> {
     config: &'a RlkdConfig,
     begun: Instant,
     told: String,
+    /// Whether it was told that a reward is given to nothing.
+    warned: bool,
 }
 
 impl<'a> Watch<'a> {
     fn new(quiet: bool, config: &'a RlkdConfig) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(ProgressBar::no_length);
-        Watch { bar, quiet, config, begun: Instant::now(), told: String::new() }
+        Watch { bar, quiet, config, begun: Instant::now(), told: String::new(), warned: false }
     }
 
     fn say(&self, text: &str) {
@@ -100,6 +102,23 @@ impl<'a> Watch<'a> {
             _ if self.quiet => {}
             Some(bar) => bar.suspend(|| show::say(text)),
             None => show::say(text),
+        }
+    }
+
+    /// A run whose data have no teachers, or no answers, learns from the rest of its rewards.
+    fn warn_of_rewards_without_use(&mut self, values: &BTreeMap<String, f64>) {
+        let skipped = |name: &str| values.get(&format!("rewards/{name}/skipped")) == Some(&1.0);
+        let weights = self.config.reward.weights.iter();
+        let names: Vec<&str> = weights
+            .filter(|(name, weight)| **weight != 0.0 && skipped(name))
+            .map(|(name, _)| &**name)
+            .collect();
+        if !names.is_empty() && !self.warned {
+            self.warned = true;
+            self.say(&format!(
+                "warning: no completion so far could be given {}: structure needs teachers' traces with steps, accuracy needs gold answers\n",
+                names.join(" and ")
+            ));
         }
     }
 
@@ -129,6 +148,7 @@ impl<'a> Watch<'a> {
                         more.join(", ")
                     ));
                 } else {
+                    self.warn_of_rewards_without_use(values);
                     self.told = live(values);
                     self.tell("");
                 }

@@ -336,6 +336,9 @@ impl RlkdConfig {
                 return wrong(format!("{name} = {value}: from {least} to {most}"));
             }
         }
+        if self.reward.weights.values().all(|weight| *weight == 0.0) && self.reward.soft_punish_cache == 0 {
+            return wrong("reward.weights: all are 0, so that nothing can be learnt".into());
+        }
         if !self.per_device_train_batch_size.is_multiple_of(self.num_generations) {
             return wrong(format!(
                 "per_device_train_batch_size = {} is no multiple of num_generations = {}: groups stay whole",
@@ -498,6 +501,7 @@ impl RlkdConfig {
             max_reward_drop: 0.0,
             threads: 0,
             gradient_checkpointing: true,
+            engine: self.engine.without_threads(),
             ..self.clone()
         };
         serde_json::to_string(&same).unwrap_or_default()

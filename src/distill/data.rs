@@ -65,6 +65,14 @@ impl Tasks {
         for file in files {
             tasks.file(file, tokenizer, wanted, &mut hash)?;
         }
+        if tasks.all.is_empty() && tasks.bad.0 + tasks.too_long == 0 {
+            return Err(Error::data("there are no problems to work on: the files have no records"));
+        }
+        if tasks.all.is_empty() && wanted.most_tokens == 0 {
+            return Err(Error::config(
+                "completions as long as the context leave no room for a prompt: lower max_completion_length or --max-tokens",
+            ));
+        }
         if tasks.all.is_empty() {
             let first = tasks.bad.1.first().map_or(String::new(), |first| format!("; the first: {first}"));
             return Err(Error::data(format!(

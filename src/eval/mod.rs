@@ -293,6 +293,17 @@ pub fn read(path: &Path) -> Result<Vec<Evaluated>> {
     lines(path).map(|(_, done, _)| done)
 }
 
+/// How the samples of a file of results were drawn, for people: two files of which this differs are no fair comparison.
+///
+/// # Errors
+/// As [`read`].
+pub fn drawn(path: &Path) -> Result<String> {
+    let (head, ..) = lines(path)?;
+    let from = head.eval.find("Sampling {").unwrap_or_default();
+    let to = head.eval.find(" seed ").unwrap_or(head.eval.len());
+    Ok(head.eval.get(from..to).unwrap_or_default().to_owned())
+}
+
 /// What stands in a file of results, and the bytes of its whole lines.
 fn lines(path: &Path) -> Result<(Head, Vec<Evaluated>, u64)> {
     let file = std::fs::File::open(path).map_err(|error| Error::io("read the results", path, error))?;

@@ -125,6 +125,12 @@ impl Settings {
         self.parallel.div_ceil(self.lanes.max(1))
     }
 
+    /// The same with the numbers of threads left open, which do not change what is computed.
+    #[cfg(feature = "train")]
+    pub(crate) fn without_threads(&self) -> Settings {
+        Settings { threads: 0, mask_threads: 0, ..self.clone() }
+    }
+
     /// What one of the lanes is run with.
     pub(super) fn lane(&self) -> Settings {
         let share = |all: u32| (all / self.lanes.max(1)).max(1);
@@ -220,6 +226,7 @@ impl Settings {
             ("mask_threads", settings.mask_threads, 1024),
             ("batch", settings.batch, 1 << 20),
             ("micro_batch", settings.micro_batch, 1 << 20),
+            ("lanes", self.lanes, 1024),
         ] {
             if value > most {
                 return Err(Error::config(format!("{name} = {value}: at most {most}")));

@@ -206,7 +206,8 @@ impl Plan {
     /// kept prefixes. `None` if not even one does.
     pub fn largest_parallel(&self, available: u64) -> Option<u32> {
         self.largest(MOST_SEQUENCES.saturating_sub(self.demand.prefixes), available, |demand, parallel| {
-            demand.parallel = parallel
+            demand.parallel = parallel;
+            demand.lanes = demand.lanes.min(lanes(self.weights, parallel));
         })
     }
 

@@ -118,7 +118,7 @@ An interrupted run is taken up by the same command. Every key: docs/training.md"
 Examples:
   rlkd train recipes/rlkd-tiny.toml
   rlkd train run.toml --seed 1 --output-dir runs/second
-  rlkd explain runs/rlkd/completions.jsonl            # what it wrote, and why it got what it got
+  rlkd explain runs/rlkd/completions.jsonl --id ID    # what it wrote, and why it got what it got
 
 A run file:
   model = \"student.gguf\"
