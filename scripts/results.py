@@ -16,6 +16,7 @@ import json
 import math
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -201,6 +202,8 @@ def main():
     if not args.table:
         if "/" in args.rlkd:
             args.rlkd = str(Path(args.rlkd).resolve())
+        if not shutil.which(args.rlkd):
+            parser.error(f"there is no program {args.rlkd}: cargo build --release makes target/release/rlkd")
         (args.out / "runs").mkdir(parents=True, exist_ok=True)
         same_as_before(args)
         for name, options in DATA.items():

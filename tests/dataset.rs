@@ -95,7 +95,7 @@ fn errors_name_the_place_and_what_to_do() {
         ),
         (
             b"{\"students\": []}",
-            "in.jsonl:1: no student traces: the preset `native` looks for `students` or `student`; the record: it has `students`. Name the column that holds them with --map students=COLUMN",
+            "in.jsonl:1: no student traces: `students` is empty, so there is nothing to score",
         ),
         (
             b"{\"students\": [\"a\", 3]}",

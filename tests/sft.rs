@@ -377,6 +377,8 @@ fn wrong_run_files_are_named() {
     room.write("none.jsonl", "\n{}\n");
     for (change, expected) in [
         ("lerning_rate = 1\n", vec!["run.toml:1", "unknown key `lerning_rate`"]),
+        ("learning_rate = 1\n", vec!["run.toml:1", "`learning_rate` in [optim]"]),
+        ("lora_r = 1\n", vec!["run.toml:1", "`r` in [lora]"]),
         ("max_length = 0\n", vec!["run.toml", "max_length = 0"]),
         ("num_train_epochs = -1.0\n", vec!["num_train_epochs = -1"]),
         ("grammar = \"stepps\"\n", vec!["unknown grammar", "steps"]),

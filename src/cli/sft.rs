@@ -18,20 +18,47 @@ use rlkd::models::source::Shelf;
 use rlkd::score::Scored;
 use rlkd::train::sft::{Event, Init, Ready, SftConfig, run, scratch};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::args::SftArgs;
 use super::{ALL_SCORED, Done, SOME_SKIPPED, show};
 
 /// Reads a run file; one of the `other` command is told as such.
-pub(super) fn run_file<T: DeserializeOwned, Other: DeserializeOwned>(file: &Path, other: &str) -> Result<T> {
+pub(super) fn run_file<T, Other>(file: &Path, other: &str) -> Result<T>
+where
+    T: DeserializeOwned + Default + Serialize,
+    Other: DeserializeOwned,
+{
     load_toml(file).map_err(|error| match load_toml::<Other>(file) {
         Ok(_) => {
             Error::config(format!("this is a run file of another command: rlkd {other} {}", file.display()))
                 .at(Place::file(file))
         }
-        Err(_) => error,
+        Err(_) => belongs_elsewhere::<T>(error),
     })
+}
+
+/// TRL has all options on one level. One that stands where it does not belong is told its table.
+fn belongs_elsewhere<T: Default + Serialize>(error: Error) -> Error {
+    let unknown = error.message().strip_prefix("unknown key `").and_then(|rest| rest.split('`').next());
+    let tables = serde_json::to_value(T::default()).unwrap_or_default();
+    let found = unknown.and_then(|key| {
+        tables.as_object()?.iter().find_map(|(table, keys)| {
+            let own = key.strip_prefix(table.as_str()).map_or(key, |rest| rest.trim_start_matches('_'));
+            [key, own].into_iter().find(|own| keys.get(own).is_some()).map(|own| (key, table, own))
+        })
+    });
+    match found {
+        Some((key, table, own)) => {
+            let told = Error::config(format!("unknown key `{key}` here: it is `{own}` in [{table}]"));
+            match error.place() {
+                Some(place) => told.at(place.clone()),
+                None => told,
+            }
+        }
+        None => error,
+    }
 }
 
 /// Trains, or goes on.

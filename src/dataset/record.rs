@@ -183,6 +183,13 @@ impl Whole<'_> {
     }
 
     fn no_students(&self, object: &Map<String, Value>, preset: &str, from: Traces) -> Error {
+        if let (None, Traces::At(paths)) = (self.mapping.named(Column::Students), from)
+            && let Ok(Some((path, Value::Array(_)))) = self.first(paths)
+        {
+            return Error::data(format!(
+                "no student traces: `{path}` is empty, so there is nothing to score"
+            ));
+        }
         let wanted = match (self.mapping.named(Column::Students), from) {
             (Some(path), _) => format!("`{path}` holds none"),
             (None, Traces::At(paths)) => {

@@ -105,7 +105,7 @@ impl View<'_> {
         let more = found.count();
         Error::engine(format!(
             "the model gave {logit} as the logit of token {token} (and {more} more like it); its weights are damaged, \
-             or a number overflowed in the computation"
+             an adapter has grown too large (a learning_rate that is too high), or a number overflowed in the computation"
         ))
     }
 
