@@ -59,6 +59,11 @@ SHARED = [
 ]
 
 
+def recipe_text(name):
+    """A recipe without its comments, which may change."""
+    return re.sub(r"(?m) *#.*$", "", (RECIPES / f"{name}.toml").read_text()).lstrip()
+
+
 def changed(text, changes):
     """A run file with keys set; a key that is there is replaced, another is put at the head of its section."""
     for section, key, value in changes:
@@ -115,7 +120,7 @@ def run(args, arm, seed):
     own = [("", "model", json.dumps(args.model)), ("", "output_dir", f'"runs/{name}/run"'), ("", "seed", str(seed)), ("", "threads", "1")]
     if stands:
         own.append(("", "frozen_adapters", json.dumps(adapters)))
-    text = re.sub(r"(?m) *#.*$", "", (RECIPES / f"{recipe}.toml").read_text()).lstrip()
+    text = recipe_text(recipe)
     own += [("", "bf16", "true")] if args.bf16 and recipe == "sft-tiny" else []
     text = changed(text, [*(SHARED if recipe != "sft-tiny" else []), *changes, *own])
     path = args.out / "runs" / f"{name}.toml"
@@ -173,7 +178,7 @@ def differences(args, arms, seeds, other):
 
 def same_as_before(args):
     """What all arms of a folder have in common, kept in it when it is begun."""
-    shared = {"data": DATA, "model": args.model, "bf16": args.bf16, "shared": SHARED, "sft": (RECIPES / "sft-tiny.toml").read_text()}
+    shared = {"data": DATA, "model": args.model, "bf16": args.bf16, "shared": SHARED, "sft": recipe_text("sft-tiny")}
     path = args.out / "runs" / "settings.json"
     text = json.dumps(shared, indent=1)
     if path.exists() and path.read_text() != text:

@@ -294,6 +294,17 @@ fn wrong_runs_are_named() {
     room.run("train wrong.toml")
         .failed(&["no problems to work on", "neither a gold answer nor a teacher's trace"]);
     assert!(!room.path("wrong/adapter").exists());
+    room.write("bare.jsonl", "");
+    room.run("train wrong.toml").failed(&["the files have no records"]);
+    // Answers and no teachers: it learns from what there is, and says so.
+    room.write("bare.jsonl", "{\"problem\": \"How many?\", \"answer\": \"4\"}\n".repeat(4));
+    let both = text
+        .replace("structure = 0.0", "structure = 1.0")
+        .replace("data.jsonl\"]\nvalidation", "bare.jsonl\"]\nvalidation");
+    room.write("bare.toml", both.replace("\"out\"", "\"bare\"").replace("max_steps = 6", "max_steps = 1"));
+    let ran = room.run("train bare.toml").ended(0);
+    assert!(ran.err.contains("warning: no completion could be given structure"), "{}", ran.err);
+    assert!(!room.run("train run.toml").ended(0).err.contains("warning: no completion"));
 }
 
 /// A checkpoint goes on only as what it was; how long, how often and on how many threads may change.

@@ -55,7 +55,10 @@ fn a_model_is_measured() {
     room.run(&format!("{EVAL} -o odd.jsonl")).failed(&["odd.jsonl:1", "no results of rlkd eval"]);
     // Two measurements beside each other.
     room.run(&format!("{EVAL} --temperature 0 -o greedy.jsonl")).ended(0);
-    let found = room.run("eval --compare one.jsonl greedy.jsonl --json").ended(0).records().remove(0);
+    let ran = room.run("eval --compare one.jsonl greedy.jsonl --json").ended(0);
+    assert!(ran.err.contains("not sampled alike") && ran.err.contains("temperature: 0.6"), "{}", ran.err);
+    let found = ran.records().remove(0);
+    assert_eq!(room.run("eval --compare one.jsonl one.jsonl").ended(0).err, "");
     let tokens = &found["tokens"];
     assert!(tokens["p"].as_f64().is_some_and(|p| (0.0..=1.0).contains(&p)), "{found}");
     let apart = tokens["means"][1].as_f64().expect("a mean") - tokens["means"][0].as_f64().expect("a mean");

@@ -116,7 +116,7 @@ impl<'a> Watch<'a> {
         if !names.is_empty() && !self.warned {
             self.warned = true;
             self.say(&format!(
-                "warning: no completion so far could be given {}: structure needs teachers' traces with steps, accuracy needs gold answers\n",
+                "warning: no completion could be given {}: structure needs teachers' traces with steps, accuracy needs gold answers\n",
                 names.join(" and ")
             ));
         }
