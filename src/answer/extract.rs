@@ -11,8 +11,10 @@
 //!
 //! Every step is linear in the length of the text, and a statement is read at most [`LONGEST`] bytes far.
 
-use super::number;
+use super::read::expr::Expr;
+use super::read::parse;
 use super::stated::{is_prose, lone_choice, stated};
+use super::verify::is_number;
 use crate::trace::Span;
 
 /// How far, in bytes, the value of a statement may reach. Longer ones are arguments, not answers.
@@ -31,6 +33,8 @@ pub enum How {
     Statement,
     /// A choice letter, stated or alone on the last line.
     Choice,
+    /// The last formula of the text; nothing marks it as the answer.
+    Formula,
     /// The last number of the text; nothing marks it as the answer.
     LastNumber,
     /// The whole text: a bare gold answer.
@@ -79,10 +83,40 @@ pub fn extract(text: &str) -> Option<Extracted<'_>> {
 /// The final answer of a text. The span lies on character boundaries.
 pub fn extract_with(text: &str, options: Options) -> Option<Extracted<'_>> {
     tag(text)
-        .or_else(|| boxed(text, 0))
+        .or_else(|| {
+            let found = boxed(text, 0)?;
+            // "Final Answer: The final answer is 7." below boxes of other things.
+            Some(final_statement(text, found.span.end as usize).unwrap_or(found))
+        })
+        .or_else(|| whole(text))
         .or_else(|| stated(text))
         .or_else(|| lone_choice(text))
-        .or_else(|| if options.last_number { last_number(text) } else { None })
+        .or_else(|| if options.last_number { unmarked(text) } else { None })
+}
+
+/// "The final answer is" at or behind byte `from`.
+fn final_statement(text: &str, from: usize) -> Option<Extracted<'_>> {
+    const KEY: &str = "final answer is";
+    let tail = &text[from..];
+    let at = tail.to_ascii_lowercase().rfind(KEY)?;
+    stated(&tail[at..]).map(|found| found.moved(from + at))
+}
+
+/// What nothing marks as the answer: the last formula or the last number, whichever stands later.
+fn unmarked(text: &str) -> Option<Extracted<'_>> {
+    match (formula(text), last_number(text)) {
+        (Some(formula), Some(number)) if number.span.start >= formula.span.end => Some(number),
+        (Some(formula), _) => Some(formula),
+        (None, number) => number,
+    }
+}
+
+/// A text that is nothing but an answer.
+fn whole(text: &str) -> Option<Extracted<'_>> {
+    const LONGEST: usize = 200;
+    let found = answer(text, Span::new(0, text.len()), How::Bare)?;
+    let reads = found.text.len() <= LONGEST && parse(found.text, true, &mut Expr::default()).is_ok();
+    reads.then_some(found)
 }
 
 /// The gold answer in a gold field, which may hold the bare answer, or a whole solution that marks it.
@@ -123,12 +157,14 @@ fn tag(text: &str) -> Option<Extracted<'_>> {
     }
 }
 
-/// The last closed box from byte `from` on. One pass with a stack of open braces, so that a thousand
-/// unclosed boxes cost no more than one.
+/// The last closed box from byte `from` on, with those right before it that are parts of the same answer: "\\boxed{1} and
+/// \\boxed{2}". One pass with a stack of open braces, so that a thousand unclosed boxes cost no more than one.
 fn boxed(text: &str, from: usize) -> Option<Extracted<'_>> {
     let bytes = text.as_bytes();
-    let mut open: Vec<Option<usize>> = Vec::new();
-    let mut last = None;
+    // For each open brace, where the command of its box begins and its content.
+    let mut open: Vec<Option<(usize, usize)>> = Vec::new();
+    // The whole of the last answer, with its commands, and its only content.
+    let mut last: Option<(Span, Option<Extracted<'_>>)> = None;
     let mut at = from;
     while at < bytes.len() {
         match bytes[at] {
@@ -141,9 +177,11 @@ fn boxed(text: &str, from: usize) -> Option<Extracted<'_>> {
                 });
                 match brace {
                     Some(brace) if bytes.get(brace) == Some(&b'{') => {
-                        open.push(Some(brace + 1));
+                        open.push(Some((at, brace + 1)));
                         at = brace + 1;
                     }
+                    // A text that was escaped twice.
+                    _ if rest.starts_with(b"\\\\boxed{") || rest.starts_with(b"\\\\fbox{") => at += 1,
                     // The next byte is escaped: `\{` opens nothing.
                     _ => at += 2,
                 }
@@ -153,15 +191,81 @@ fn boxed(text: &str, from: usize) -> Option<Extracted<'_>> {
                 at += 1;
             }
             b'}' => {
-                if let Some(Some(start)) = open.pop() {
-                    last = answer(text, Span::new(start, at), How::Boxed).or(last);
+                if let Some(Some((command, start))) = open.pop()
+                    && let Some(found) = answer(text, Span::new(start, at), How::Boxed)
+                {
+                    last = Some(match last {
+                        Some((before, _))
+                            if before.end as usize <= command
+                                && is_joint(&text[before.end as usize..command]) =>
+                        {
+                            (Span::new(before.start as usize, at + 1), None)
+                        }
+                        _ => (Span::new(command, at + 1), Some(found)),
+                    });
                 }
                 at += 1;
             }
             _ => at += 1,
         }
     }
-    last
+    match last? {
+        (_, Some(only)) => Some(only),
+        (whole, None) => answer(text, whole, How::Boxed),
+    }
+}
+
+/// What may stand between two boxes of one answer: nothing but marks, or a few words that end in "and" or "or".
+fn is_joint(between: &str) -> bool {
+    const LONGEST: usize = 60;
+    if between.len() > LONGEST || between.contains(['.', '\n']) {
+        return false;
+    }
+    let mut words = between
+        .split(|c: char| !c.is_alphabetic() && c != '\\')
+        .filter(|word| !word.is_empty() && !word.starts_with('\\'));
+    words.next_back().is_none_or(|word| ["and", "or"].contains(&word))
+}
+
+/// The last formula of a text: what stands between dollars, or in `\\(…\\)` or `\\[…\\]`.
+fn formula(text: &str) -> Option<Extracted<'_>> {
+    const ENDS: [(&str, &str); 3] = [("\\(", "\\)"), ("\\[", "\\]"), ("$", "$")];
+    let mut spans: Vec<Span> = Vec::new();
+    let mut at = 0;
+    while let Some((start, open, close)) = ENDS
+        .iter()
+        .filter_map(|(open, close)| Some((at + text[at..].find(open)?, *open, *close)))
+        .min_by_key(|found| found.0)
+    {
+        // A dollar that was escaped is money.
+        if open == "$" && text[..start].ends_with('\\') {
+            at = start + 1;
+            continue;
+        }
+        let double = open == "$" && text[start + 1..].starts_with('$');
+        let from = start + open.len() + usize::from(double);
+        let close = if double { "$$" } else { close };
+        let Some(length) = closing(&text[from..], close) else {
+            at = from;
+            continue;
+        };
+        spans.push(Span::new(from, from + length));
+        at = from + length + close.len();
+    }
+    spans.into_iter().rev().find_map(|span| answer(text, span, How::Formula))
+}
+
+/// Where a formula ends, if its end is there, and not escaped.
+fn closing(text: &str, close: &str) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + text[from..].find(close)?;
+        if close == "$" && text[..at].ends_with('\\') {
+            from = at + 1;
+            continue;
+        }
+        return Some(at);
+    }
 }
 
 /// The number that a stated sentence is about ("she sold 50 bags of wheat"), for a prediction that is prose:
@@ -190,7 +294,48 @@ fn first_number(text: &str) -> Option<&str> {
 
 /// The last number: digits with separators, a sign, a fraction bar, an exponent, a percent sign.
 fn last_number(text: &str) -> Option<Extracted<'_>> {
-    let bytes = text.as_bytes();
+    let mut end = text.len();
+    // "AZYUK2A" has a digit and no number.
+    loop {
+        let found = last_number_before(text, end)?;
+        let start = found.span.start as usize;
+        let is_inside =
+            text[..start].ends_with(|c: char| c.is_alphabetic() || c == '_') && !found.text.starts_with('-');
+        if !is_inside {
+            return mixed(text, found);
+        }
+        end = start;
+    }
+}
+
+/// With the whole number in front of a fraction; `None` if the two are no number: 11 6/6.
+fn mixed<'a>(text: &'a str, found: Extracted<'a>) -> Option<Extracted<'a>> {
+    let start = found.span.start as usize;
+    // 4/0 is not 0, and "4percent" is neither 4 nor a percentage.
+    let is_bottom = text[..start].ends_with('/') && found.text.bytes().all(|byte| byte == b'0');
+    if is_bottom || text[found.span.end as usize..].starts_with("percent") {
+        return None;
+    }
+    let Some((top, bottom)) = found.text.trim_end_matches('%').split_once('/') else { return Some(found) };
+    let (Ok(top), Ok(bottom)) = (top.parse::<u64>(), bottom.parse::<u64>()) else { return Some(found) };
+    let head = text[..start].trim_end_matches(' ');
+    if head.len() == start || !head.ends_with(|c: char| c.is_ascii_digit()) {
+        return (bottom != 0).then_some(found);
+    }
+    let before = last_number_before(text, head.len())?;
+    let is_whole =
+        before.text.trim_start_matches(['-', '+']).bytes().all(|byte| byte.is_ascii_digit() || byte == b' ');
+    if !is_whole {
+        return Some(found);
+    }
+    if top == 0 || top >= bottom {
+        return None;
+    }
+    answer(text, Span::new(before.span.start as usize, found.span.end as usize), How::LastNumber)
+}
+
+fn last_number_before(text: &str, end: usize) -> Option<Extracted<'_>> {
+    let bytes = &text.as_bytes()[..end];
     let last = bytes.iter().rposition(u8::is_ascii_digit)?;
     let run = |end: usize| {
         let part = |byte: &&u8| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'/');
@@ -204,7 +349,7 @@ fn last_number(text: &str) -> Option<Extracted<'_>> {
     let mut start = run(end);
     // What does not read as one number (a list "1,2,3", a date) ends in one.
     for separator in [b',', b'/', b'.'] {
-        if number::of_text(&text[start..end]).is_some() {
+        if is_number(&text[start..end]) {
             break;
         }
         if let Some(at) = bytes[start..end].iter().rposition(|byte| *byte == separator) {
@@ -217,7 +362,7 @@ fn last_number(text: &str) -> Option<Extracted<'_>> {
         let mantissa_end = start - sign - 1;
         if mantissa_end > 0 && bytes[mantissa_end - 1].is_ascii_digit() {
             let mantissa = run(mantissa_end);
-            if number::of_text(&text[mantissa..end]).is_some() {
+            if is_number(&text[mantissa..end]) {
                 start = mantissa;
             }
         }
@@ -280,12 +425,13 @@ mod tests {
             ("It costs $1,200.50.", Some(("1,200.50", How::LastNumber))),
             ("lost -$5", Some(("-$5", How::LastNumber))),
             ("a range 3-5", Some(("5", How::LastNumber))),
-            ("1,2,3", Some(("3", How::LastNumber))),
+            ("1,2,3", Some(("1,2,3", How::Bare))),
+            ("they are 1,2,3", Some(("3", How::LastNumber))),
             ("on 3/4/2020", Some(("2020", How::LastNumber))),
             ("it is 1.5e-7", Some(("1.5e-7", How::LastNumber))),
             ("half is .5", Some((".5", How::LastNumber))),
             ("ends...5", Some(("5", How::LastNumber))),
-            ("1/2 of it, 50%", Some(("50%", How::LastNumber))),
+            ("that is half of it, 50%", Some(("50%", How::LastNumber))),
             ("réponse −5 é", Some(("−5", How::LastNumber))),
         ];
         for (text, expected) in cases {

@@ -3,11 +3,15 @@
 //! The map of this folder:
 //! - [`extract`](mod@extract): where in a completion the final answer stands, and how it was marked;
 //! - `stated`: the answers among them that are stated in words;
-//! - `normalise`: one spelling for what LaTeX, Markdown and people spell differently;
-//! - `number`: a text as an exact number (never through a float);
-//! - [`compare`](mod@compare): whether a prediction is the gold answer. A wider notion of equality (algebra, sets,
-//!   intervals) has its place there: it needs no change outside of that file;
-//! - this file: [`check`], which puts the three together.
+//! - `read`: an answer as an expression, from LaTeX, plain text or Unicode;
+//! - `value`: what an expression is worth: exactly, modulo a prime, between two ends at points (never through a float
+//!   that was rounded to the nearest);
+//! - [`compare`](mod@compare): whether two expressions are the same answer;
+//! - `units`: units of measure that are converted;
+//! - `normalise`: one spelling for what cannot be read as a formula;
+//! - `budget`: how much work a comparison may be;
+//! - [`verify`](mod@verify): the verdict on two answers;
+//! - this file: [`check`], which puts the first and the last together.
 //!
 //! ```
 //! use rlkd::answer::{Check, check};
@@ -18,14 +22,19 @@
 //! assert!(matches!(check("", "\\boxed{7}"), Check::UnparsableGold(_)));
 //! ```
 
+mod budget;
 pub mod compare;
 pub mod extract;
 mod normalise;
-mod number;
+mod read;
 mod stated;
+mod units;
+mod value;
+pub mod verify;
 
-pub use compare::{Comparison, compare};
+pub use compare::{Reason, Rules};
 pub use extract::{Extracted, How, Options, extract, extract_gold, extract_with};
+pub use verify::{Side, Verdict, verify};
 
 use crate::trace::Outcome;
 
@@ -67,21 +76,33 @@ pub fn check(gold: &str, completion: &str) -> Check {
 /// said in the conclusion outweighs what was tried while thinking, whatever its markup.
 /// Takes time linear in both texts.
 pub fn check_with(gold: &str, completion: &str, options: Options) -> Check {
-    let gold = extract_gold(gold).map_or("", |found| found.text);
-    if let Some(reason) = compare::unparsable_gold(gold) {
-        return Check::UnparsableGold(reason);
+    let verdict = verify_texts(gold, completion, options, &Rules::default());
+    match verdict {
+        Verdict::Equal(_) => Check::Right,
+        Verdict::Unparsable { which: Side::Gold, .. } => Check::UnparsableGold(verdict.to_string()),
+        Verdict::Different(Reason::NoAnswer) => Check::NoAnswer,
+        // Whoever writes what takes for ever to check has not answered.
+        Verdict::Different(_) | Verdict::Unparsable { .. } | Verdict::TooComplex { .. } => Check::Wrong,
     }
-    match of_completion(completion, options) {
-        None => Check::NoAnswer,
-        Some(found) => match compare(gold, found.text) {
-            Comparison::Equal => Check::Right,
-            Comparison::UnparsableGold(reason) => Check::UnparsableGold(reason),
-            // "She sold 50 bags", where 50 is the gold answer.
-            Comparison::Different => match extract::number_in_prose(&found) {
-                Some(number) if compare(gold, number) == Comparison::Equal => Check::Right,
-                _ => Check::Wrong,
-            },
-        },
+}
+
+/// The verdict on the answers of two texts: of `gold`, which may be the bare answer, and of a completion.
+pub fn verify_texts(gold: &str, completion: &str, options: Options, rules: &Rules) -> Verdict {
+    let gold = extract_gold(gold).map_or("", |found| found.text);
+    let Some(found) = of_completion(completion, options) else {
+        return match verify(gold, "", rules) {
+            Verdict::Different(_) => Verdict::Different(Reason::NoAnswer),
+            other => other,
+        };
+    };
+    let verdict = verify(gold, found.text, rules);
+    if verdict.is_equal() {
+        return verdict;
+    }
+    // "She sold 50 bags", where 50 is the gold answer.
+    match extract::number_in_prose(&found).map(|number| verify(gold, number, rules)) {
+        Some(equal) if equal.is_equal() => equal,
+        _ => verdict,
     }
 }
 

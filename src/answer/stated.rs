@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 
 use super::extract::{Extracted, How, LONGEST, answer};
-use super::number;
+use super::verify::is_number;
 use crate::trace::Span;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -49,7 +49,7 @@ fn hashes(text: &str, start: usize, end: usize) -> Option<Extracted<'_>> {
     }
     let line = window(text, end).lines().next()?;
     let found = answer(text, Span::new(end, end + line.len()), How::Hashes)?;
-    let is_value = number::of_text(found.text).is_some() || choice(found.text).is_some_and(|c| c.alone);
+    let is_value = is_number(found.text) || choice(found.text).is_some_and(|c| c.alone);
     is_value.then_some(found)
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::{Evaluated, Sampled};
-use crate::answer::{Comparison, compare};
+use crate::answer::{Rules, verify};
 use crate::seed::Seed;
 
 /// Resamplings of an interval, and sign flips of a test.
@@ -54,9 +54,9 @@ pub fn majority(samples: &[Sampled]) -> Option<bool> {
     let mut votes: Vec<(&str, bool, usize)> = Vec::new();
     for sample in samples {
         let (Some(answer), Some(right)) = (sample.answer.as_deref(), sample.right) else { continue };
-        let known = votes
-            .iter_mut()
-            .find(|(known, was, _)| *was == right && (right || compare(known, answer) == Comparison::Equal));
+        let known = votes.iter_mut().find(|(known, was, _)| {
+            *was == right && (right || verify(known, answer, &Rules::default()).is_equal())
+        });
         match known {
             Some((.., count)) => *count += 1,
             None => votes.push((answer, right, 1)),

@@ -3,6 +3,7 @@
 //! A suite reads files of a given form from a directory, so it runs on anybody's data of that form.
 //! To add one: a file here and a line in [`SUITES`].
 
+pub mod answers;
 pub mod matcher;
 pub mod metrics;
 pub mod ranking;
@@ -64,6 +65,7 @@ pub const SUITES: &[Suite] = &[
     ranking::SUITE,
     matcher::SUITE,
     rewards::SUITE,
+    answers::SUITE,
     metrics::SUITE,
     synth::SUITE,
     steps::SUITE,

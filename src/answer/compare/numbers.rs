@@ -1,0 +1,178 @@
+//! Numbers and functions.
+
+use dashu_base::Abs;
+use dashu_int::{IBig, UBig};
+use dashu_ratio::RBig;
+
+use super::{Comparer, Reason};
+use crate::answer::read::expr::{Func, Id, Node};
+use crate::answer::value::exact::exact;
+use crate::answer::value::interval::{Complex, Interval};
+use crate::answer::value::narrow::Narrow;
+use crate::answer::value::points::Valuer;
+use crate::answer::value::residue::{POINTS, Point};
+use crate::answer::value::wide::{Real, Wide};
+
+/// How close values at random points have to be, in bits: equal functions differ by rounding only, and others hardly come
+/// that close.
+const CLOSE: i64 = 160;
+impl Comparer<'_> {
+    /// Numbers and functions.
+    pub(super) fn values(&mut self, gold: Id, other: Id) -> bool {
+        let exacts = (exact(self.expr, gold, &mut self.budget), exact(self.expr, other, &mut self.budget));
+        if let (Some(a), Some(b)) = &exacts {
+            if a == b {
+                return self.is(true, Reason::Number, Reason::OtherNumber);
+            }
+            let rounds = self.may_round(gold, other) && self.is_rounded(a, b);
+            return self.is(rounds, Reason::Rounding, Reason::OtherNumber);
+        }
+        let mut opaque = false;
+        for at in 0..POINTS {
+            let one = Point::new(self.expr, at, &mut self.budget).value(gold);
+            let two = Point::new(self.expr, at, &mut self.budget).value(other);
+            let (Some(one), Some(two)) = (one, two) else { break };
+            opaque |= one.opaque || two.opaque;
+            if one.value != two.value {
+                if opaque {
+                    break;
+                }
+                if self.rounded_values(gold, other) {
+                    return self.is(true, Reason::Rounding, Reason::OtherValues);
+                }
+                return self.no(Reason::OtherFunction);
+            }
+            if at + 1 == POINTS {
+                return self.is(true, Reason::Identity, Reason::OtherFunction);
+            }
+        }
+        self.at_points(gold, other)
+    }
+
+    pub(super) fn may_round(&self, gold: Id, other: Id) -> bool {
+        self.rules.float_rounding.is_some()
+            && [gold, other]
+                .iter()
+                .any(|&id| self.expr.any(id, |node| matches!(node, Node::Number { decimal: true, .. })))
+    }
+
+    /// Half a unit of the last decimal that counts, for a number of this decade. Below 1, leading zeros do not count.
+    pub(super) fn tolerance(&self, decade: i64) -> Option<RBig> {
+        let decimals = i64::from(self.rules.float_rounding?) + (-1 - decade).max(0);
+        let bottom = UBig::from(10u8).pow(usize::try_from(decimals).ok().filter(|n| *n < 2_000)?);
+        Some(RBig::from_parts(IBig::ONE, bottom * UBig::from(2u8)))
+    }
+
+    pub(super) fn is_rounded(&self, a: &RBig, b: &RBig) -> bool {
+        let p = Wide::new(64);
+        let size = a.clone().abs().max(b.clone().abs());
+        let decade = p.rational(&size).and_then(|size| p.decade(&size));
+        let Some(limit) = decade.and_then(|decade| self.tolerance(decade)) else { return false };
+        (a - b).abs() <= limit
+    }
+
+    pub(super) fn rounded_values(&mut self, gold: Id, other: Id) -> bool {
+        if !self.may_round(gold, other) || !self.expr.is_constant(gold) || !self.expr.is_constant(other) {
+            return false;
+        }
+        let p = Wide::new(192);
+        let a = Valuer::new(self.expr, p, 0, &mut self.budget).value(gold);
+        let b = Valuer::new(self.expr, p, 0, &mut self.budget).value(other);
+        match (a, b) {
+            (Some(a), Some(b)) => self.complex_rounded(p, &a, &b),
+            _ => false,
+        }
+    }
+
+    pub(super) fn complex_rounded(&self, p: Wide, a: &Complex<Real>, b: &Complex<Real>) -> bool {
+        let close = |a: &Real, b: &Real| {
+            let size = p.max(&p.abs(a), &p.abs(b));
+            let limit = p
+                .decade(&size)
+                .and_then(|decade| self.tolerance(decade))
+                .and_then(|limit| p.rational(&limit));
+            limit.and_then(|limit| p.differ_at_most(a, b, &limit)) == Some(true) || !p.are_apart(a, b)
+        };
+        close(&a.re, &b.re) && close(&p.im(a), &p.im(b))
+    }
+
+    /// At random points, with ever more digits.
+    pub(super) fn at_points(&mut self, gold: Id, other: Id) -> bool {
+        let constant = self.expr.is_constant(gold) && self.expr.is_constant(other);
+        let imaginary = [gold, other].iter().any(|&id| self.expr.any(id, |node| node == Node::I));
+        // Steps are where random points hardly are: more of them.
+        let piecewise = [gold, other].iter().any(|&id| self.expr.any(id, is_piecewise));
+        // Without i, points where both sides are real; if there are none, any.
+        for wants_real in if imaginary || constant { [false, false] } else { [true, false] } {
+            let mut agreed = 0;
+            let (wanted, draws) = match (constant, piecewise) {
+                (true, _) => (1, 1),
+                (false, false) => (3, 16),
+                (false, true) => (96, 96),
+            };
+            for draw in 0..draws {
+                match self.at_point(gold, other, draw, wants_real, agreed < 3) {
+                    Some(true) => agreed += 1,
+                    Some(false) => {
+                        let rounds = constant && self.rounded_values(gold, other);
+                        return self.is(rounds, Reason::Rounding, Reason::OtherValues);
+                    }
+                    None => {}
+                }
+                if agreed >= wanted {
+                    return self.is(true, Reason::Values, Reason::NotShown);
+                }
+            }
+            if agreed > 0 {
+                return self.is(true, Reason::Values, Reason::NotShown);
+            }
+        }
+        self.no(Reason::NotShown)
+    }
+
+    pub(super) fn at_point(
+        &mut self,
+        gold: Id,
+        other: Id,
+        draw: u64,
+        wants_real: bool,
+        wide: bool,
+    ) -> Option<bool> {
+        // Floats for ends: what is apart there is apart.
+        let a = Valuer::new(self.expr, Narrow, draw, &mut self.budget).value(gold);
+        let b = Valuer::new(self.expr, Narrow, draw, &mut self.budget).value(other);
+        if let (Some(a), Some(b)) = (&a, &b) {
+            if wants_real && (a.im.is_some() || b.im.is_some()) {
+                return None;
+            }
+            if Narrow.are_apart(&a.re, &b.re) || Narrow.are_apart(&Narrow.im(a), &Narrow.im(b)) {
+                return Some(false);
+            }
+        }
+        if !wide {
+            return (a.is_some() && b.is_some()).then_some(true);
+        }
+        for bits in [224, 640] {
+            let p = Wide::new(bits);
+            let a = Valuer::new(self.expr, p, draw, &mut self.budget).value(gold)?;
+            let b = Valuer::new(self.expr, p, draw, &mut self.budget).value(other)?;
+            if wants_real && (a.im.is_some() || b.im.is_some()) {
+                return None;
+            }
+            let (x, y) = (p.im(&a), p.im(&b));
+            if p.are_apart(&a.re, &b.re) || p.are_apart(&x, &y) {
+                return Some(false);
+            }
+            if p.are_close(&a.re, &b.re, CLOSE) && p.are_close(&x, &y, CLOSE) {
+                return Some(true);
+            }
+        }
+        None
+    }
+}
+
+/// A function of pieces, which may agree with another on some of them.
+fn is_piecewise(node: Node) -> bool {
+    let Node::Call(func, _) = node else { return false };
+    matches!(func, Func::Floor | Func::Ceil | Func::Abs | Func::Max | Func::Min | Func::Mod)
+}

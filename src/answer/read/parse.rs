@@ -1,0 +1,571 @@
+//! From tokens to what they say.
+//!
+//! Precedence, loosest first: lists, relations, ratios, set operations, sums, products (explicit and by standing side
+//! by side), signs, powers. What cannot be read is an error with its place; the caller decides whether it is prose.
+
+use dashu_ratio::RBig;
+
+use super::expr::{Expr, Func, Id, Node};
+use super::lex::{Tok, Token, lex};
+use super::names::{GREEK, UNITS, function, is_percent, joins};
+
+/// Why a text could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::answer) enum Failure {
+    /// At this byte.
+    At(usize),
+    /// It is too long or nested too deeply.
+    TooComplex,
+}
+
+pub(super) type Result<T> = std::result::Result<T, Failure>;
+
+/// Words of a unit: "dollars for each of them".
+const MOST_UNIT_WORDS: usize = 5;
+/// Brackets, powers and arguments inside of each other.
+const DEEPEST: u32 = 100;
+
+/// Where the reading of an answer stands.
+pub(super) struct Parser<'a> {
+    pub(super) tokens: Vec<Token<'a>>,
+    pub(super) at: usize,
+    pub(super) depth: u32,
+    /// Open bars.
+    pub(super) bars: u32,
+    /// Whether `1,234` is one number.
+    pub(super) grouped: bool,
+    pub(super) end: usize,
+    pub(super) expr: &'a mut Expr,
+}
+
+/// Reads an answer into an arena, and gives its root. `grouped`: commas between three digits separate thousands.
+pub(in crate::answer) fn parse(text: &str, grouped: bool, expr: &mut Expr) -> Result<Id> {
+    let mut parser = Parser { tokens: lex(text), at: 0, depth: 0, bars: 0, grouped, end: text.len(), expr };
+    parser.trim();
+    let root = parser.list(None)?;
+    match parser.tokens.get(parser.at) {
+        Some(token) => Err(Failure::At(token.at)),
+        None => Ok(root),
+    }
+}
+
+impl<'a> Parser<'a> {
+    pub(super) fn peek(&self) -> Option<Tok<'a>> {
+        self.tokens.get(self.at).map(|token| token.tok)
+    }
+
+    pub(super) fn spaced(&self) -> bool {
+        self.tokens.get(self.at).is_some_and(|token| token.spaced)
+    }
+
+    pub(super) fn here(&self) -> usize {
+        self.tokens.get(self.at).map_or(self.end, |token| token.at)
+    }
+
+    pub(super) fn fail<T>(&self) -> Result<T> {
+        Err(Failure::At(self.here()))
+    }
+
+    pub(super) fn eat(&mut self, tok: Tok<'_>) -> bool {
+        let is = self.peek() == Some(tok);
+        self.at += usize::from(is);
+        is
+    }
+
+    pub(super) fn expect(&mut self, tok: Tok<'_>) -> Result<()> {
+        if self.eat(tok) { Ok(()) } else { self.fail() }
+    }
+
+    pub(super) fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth >= DEEPEST {
+            return Err(Failure::TooComplex);
+        }
+        self.depth += 1;
+        let found = parse(self);
+        self.depth -= 1;
+        found
+    }
+
+    /// Drops what an answer may be cut off with or set off by, and means nothing: "12^{", "185\", "x ,".
+    pub(super) fn trim(&mut self) {
+        while let Some(last) = self.tokens.last() {
+            let open = |open: char, close: char| {
+                let count = |tok: Tok<'_>| self.tokens.iter().filter(|token| token.tok == tok).count();
+                count(Tok::Open(open)) > count(Tok::Close(close))
+            };
+            let junk = match last.tok {
+                Tok::Op(',' | ';' | ':' | '^' | '_' | '=' | '&') | Tok::Row => true,
+                Tok::Unknown("." | "?" | "\\" | "#") => true,
+                Tok::Open('{') => open('{', '}'),
+                Tok::Close('}') => {
+                    // Braces with nothing in them.
+                    let before = self.tokens.len().checked_sub(2).map(|at| self.tokens[at].tok);
+                    if before == Some(Tok::Open('{')) {
+                        self.tokens.pop();
+                    }
+                    before == Some(Tok::Open('{'))
+                }
+                _ => false,
+            };
+            if !junk {
+                break;
+            }
+            self.tokens.pop();
+        }
+        let leading = self
+            .tokens
+            .iter()
+            .take_while(|token| matches!(token.tok, Tok::Op(':' | ',' | '=') | Tok::Row))
+            .count();
+        self.tokens.drain(..leading);
+    }
+
+    /// Items with separators between them, up to the end or a closing bracket.
+    pub(super) fn list(&mut self, open: Option<char>) -> Result<Id> {
+        let mut items = Vec::new();
+        let breaks = self.items(&mut items)?;
+        if open.is_none()
+            && let Some(nested) = self.nested(&items, &breaks)
+        {
+            return Ok(nested);
+        }
+        match (open, &items[..]) {
+            (_, []) => self.fail(),
+            (None | Some('{'), &[one]) => Ok(one),
+            (None, many) => {
+                let many = flattened(self.expr, many);
+                let kids = self.expr.list(&many);
+                Ok(self.expr.push(Node::List(kids)))
+            }
+            (Some(_), many) => {
+                let kids = self.expr.list(many);
+                Ok(self.expr.push(Node::Set(kids)))
+            }
+        }
+    }
+
+    /// Lists in a list: `p=5,q=2;p=7,q=2`.
+    pub(super) fn nested(&mut self, items: &[Id], breaks: &[usize]) -> Option<Id> {
+        if breaks.is_empty() || breaks.len() + 1 >= items.len() {
+            return None;
+        }
+        let mut groups = Vec::new();
+        let mut from = 0;
+        for &to in breaks.iter().chain([&items.len()]) {
+            let group = &items[from..to];
+            from = to;
+            groups.push(match *group {
+                [] => continue,
+                [one] => one,
+                _ => {
+                    let kids = self.expr.list(group);
+                    self.expr.push(Node::Tuple('(', ')', kids))
+                }
+            });
+        }
+        let kids = self.expr.list(&groups);
+        Some(self.expr.push(Node::List(kids)))
+    }
+
+    /// Reads items up to the end or a closing bracket, and gives the numbers of those behind a semicolon.
+    pub(super) fn items(&mut self, items: &mut Vec<Id>) -> Result<Vec<usize>> {
+        let mut breaks = Vec::new();
+        loop {
+            if matches!(self.peek(), None | Some(Tok::Close(_))) {
+                return Ok(breaks);
+            }
+            items.push(self.deeper(Self::item)?);
+            let mut seen = false;
+            while let Some(tok) = self.peek() {
+                let is_joint = match tok {
+                    Tok::Op(',' | ';') | Tok::Row => true,
+                    Tok::Op('&') => true,
+                    Tok::Word(word) | Tok::Text(word) => joins(word),
+                    Tok::Command("lor" | "vee" | "wedge") => true,
+                    _ => false,
+                };
+                if !is_joint {
+                    break;
+                }
+                seen = true;
+                if tok == Tok::Op(';') {
+                    breaks.push(items.len());
+                }
+                self.at += 1;
+            }
+            if !seen {
+                return Ok(breaks);
+            }
+        }
+    }
+
+    pub(super) fn item(&mut self) -> Result<Id> {
+        let left = self.relation()?;
+        if self.eat(Tok::Command("choose")) {
+            let right = self.relation()?;
+            let kids = self.expr.list(&[left, right]);
+            return Ok(self.expr.push(Node::Call(Func::Binomial, kids)));
+        }
+        Ok(left)
+    }
+
+    pub(super) fn relation(&mut self) -> Result<Id> {
+        let first = self.ratio()?;
+        let mut links = Vec::new();
+        let mut left = first;
+        while let Some(Tok::Op(
+            op @ ('=' | '<' | '>' | '≤' | '≥' | '≠' | '≈' | '≡' | '∈' | '∉' | '⊂' | '⊆' | '⊃' | '⊇' | '→'
+            | '⇔'),
+        )) = self.peek()
+        {
+            self.at += 1;
+            // "≈ 3.14" at the end, with nothing behind it, is prose.
+            let right = self.ratio()?;
+            links.push(self.expr.push(Node::Relation(op, left, right)));
+            left = right;
+        }
+        Ok(match links[..] {
+            [] => first,
+            [one] => one,
+            _ => {
+                let kids = self.expr.list(&links);
+                self.expr.push(Node::Chain(kids))
+            }
+        })
+    }
+
+    pub(super) fn ratio(&mut self) -> Result<Id> {
+        let first = self.set()?;
+        if self.peek() != Some(Tok::Op(':')) {
+            return Ok(first);
+        }
+        let mut sides = vec![first];
+        while self.eat(Tok::Op(':')) {
+            sides.push(self.set()?);
+        }
+        let kids = self.expr.list(&sides);
+        Ok(self.expr.push(Node::Ratio(kids)))
+    }
+
+    pub(super) fn set(&mut self) -> Result<Id> {
+        let mut left = self.sum()?;
+        while let Some(Tok::Op(op @ ('∪' | '∩' | '∖'))) = self.peek() {
+            self.at += 1;
+            let right = self.sum()?;
+            left = self.expr.push(Node::SetOp(op, left, right));
+        }
+        Ok(left)
+    }
+
+    pub(super) fn sum(&mut self) -> Result<Id> {
+        let mut terms = Vec::new();
+        if let Some(Tok::Op(op @ ('±' | '∓'))) = self.peek() {
+            self.at += 1;
+            let right = self.product()?;
+            let zero = self.expr.number(RBig::ZERO, false);
+            terms.push(self.expr.push(Node::PlusMinus(zero, right, op == '∓')));
+        } else {
+            terms.push(self.product()?);
+        }
+        while let Some(Tok::Op(op @ ('+' | '-' | '±' | '∓'))) = self.peek() {
+            self.at += 1;
+            let term = self.product()?;
+            match op {
+                '+' => terms.push(term),
+                '-' => terms.push(self.expr.push(Node::Neg(term))),
+                _ => {
+                    let left = self.added(&terms);
+                    terms = vec![self.expr.push(Node::PlusMinus(left, term, op == '∓'))];
+                }
+            }
+        }
+        let sum = self.added(&terms);
+        self.with_unit(sum)
+    }
+
+    pub(super) fn added(&mut self, terms: &[Id]) -> Id {
+        match *terms {
+            [one] => one,
+            _ => {
+                let kids = self.expr.list(terms);
+                self.expr.push(Node::Add(kids))
+            }
+        }
+    }
+
+    /// Words behind a value: its unit.
+    pub(super) fn with_unit(&mut self, value: Id) -> Result<Id> {
+        let from = self.at;
+        let starts = match self.peek() {
+            Some(Tok::Text(text)) => !joins(text),
+            Some(Tok::Word(word)) => !joins(word) && word.len() > 1 && self.expr.is_constant(value),
+            Some(Tok::Currency) => true,
+            _ => false,
+        };
+        if !starts {
+            return Ok(value);
+        }
+        let mut unit = String::new();
+        while let Some(tok) = self.peek() {
+            match tok {
+                Tok::Text(word) if !joins(word) => {
+                    unit.push_str(word);
+                    unit.push(' ');
+                }
+                Tok::Word(word) if !joins(word) => {
+                    unit.push_str(word);
+                    unit.push(' ');
+                }
+                Tok::Currency => unit.push('$'),
+                Tok::Op(c @ ('/' | '^' | '*' | '-' | '\'')) if self.at > from => unit.push(c),
+                Tok::Number(digits) if self.at > from => unit.push_str(digits),
+                Tok::Raised(digit) => {
+                    unit.push_str(digit);
+                }
+                Tok::Open('{') | Tok::Close('}')
+                    if matches!(self.tokens.get(self.at + 1).map(|t| t.tok), Some(Tok::Number(_)))
+                        || unit.ends_with(|c: char| c.is_ascii_digit())
+                            && tok == Tok::Close('}')
+                            && unit.contains('^') => {}
+                Tok::Op('.') => {}
+                Tok::Unknown(".") => {}
+                _ => break,
+            }
+            self.at += 1;
+        }
+        let unit = unit.trim();
+        // More words are a sentence.
+        if unit.split(' ').count() > MOST_UNIT_WORDS {
+            return Err(Failure::At(self.tokens[from].at));
+        }
+        if is_percent(unit) {
+            return Ok(self.expr.push(Node::Percent(value)));
+        }
+        if matches!(unit, "degrees" | "degree") {
+            return Ok(self.expr.push(Node::Degrees(value)));
+        }
+        let name = self.expr.name(unit);
+        Ok(self.expr.push(Node::Unit(value, name)))
+    }
+
+    pub(super) fn product(&mut self) -> Result<Id> {
+        if let Some(Tok::Op(op @ ('-' | '+'))) = self.peek() {
+            self.at += 1;
+            let inner = self.deeper(Self::product)?;
+            return Ok(if op == '-' { self.expr.push(Node::Neg(inner)) } else { inner });
+        }
+        let mut left = self.power()?;
+        let mut factors = vec![left];
+        loop {
+            match self.peek() {
+                Some(Tok::Op('*')) => {
+                    self.at += 1;
+                    factors.push(self.signed()?);
+                }
+                Some(Tok::Op('/')) => {
+                    self.at += 1;
+                    let right = self.denominator()?;
+                    left = self.multiplied(&factors);
+                    left = self.expr.push(Node::Div(left, right));
+                    factors = vec![left];
+                }
+                Some(Tok::Command("mod")) => {
+                    self.at += 1;
+                    let right = self.signed()?;
+                    left = self.multiplied(&factors);
+                    let kids = self.expr.list(&[left, right]);
+                    left = self.expr.push(Node::Call(Func::Mod, kids));
+                    factors = vec![left];
+                }
+                Some(tok) if self.follows(tok, *factors.last().unwrap_or(&left)) => {
+                    factors.push(self.power()?)
+                }
+                _ => break,
+            }
+        }
+        Ok(self.multiplied(&factors))
+    }
+
+    pub(super) fn multiplied(&mut self, factors: &[Id]) -> Id {
+        match *factors {
+            [one] => one,
+            _ => {
+                let kids = self.expr.list(factors);
+                self.expr.push(Node::Mul(kids))
+            }
+        }
+    }
+
+    /// A factor with a sign in front: in `2 * -3`.
+    pub(super) fn signed(&mut self) -> Result<Id> {
+        if let Some(Tok::Op(op @ ('-' | '+'))) = self.peek() {
+            self.at += 1;
+            let inner = self.deeper(Self::signed)?;
+            return Ok(if op == '-' { self.expr.push(Node::Neg(inner)) } else { inner });
+        }
+        self.power()
+    }
+
+    /// Behind a slash: one factor, and what stands close to it: 1/2x is 1/(2x), and 1/2 x and 1/2(x) are not.
+    pub(super) fn denominator(&mut self) -> Result<Id> {
+        let first = self.signed()?;
+        let mut factors = vec![first];
+        while let Some(tok @ (Tok::Word(_) | Tok::Command(_))) = self.peek() {
+            let last = factors[factors.len() - 1];
+            let is_name = match tok {
+                Tok::Word(word) => function(word).is_none(),
+                Tok::Command(name) => GREEK.contains(&name) || name == "pi",
+                _ => false,
+            };
+            let is_close = matches!(
+                self.expr.node(last),
+                Node::Number { .. } | Node::Symbol(_) | Node::Pow(..) | Node::Pi
+            );
+            if !is_name || !is_close || self.spaced() || !self.follows(tok, last) {
+                break;
+            }
+            factors.push(self.power()?);
+        }
+        Ok(self.multiplied(&factors))
+    }
+
+    /// Whether a token that stands behind a factor is one more.
+    pub(super) fn follows(&self, tok: Tok<'_>, last: Id) -> bool {
+        let after_number = matches!(self.expr.node(last), Node::Number { .. });
+        match tok {
+            Tok::Number(_) | Tok::Vulgar(_) => {
+                !after_number && !matches!(self.expr.node(last), Node::Div(..))
+            }
+            Tok::Word(word) => {
+                let known = function(word).is_some()
+                    || matches!(word, "pi" | "infinity" | "sqrt")
+                    || GREEK.contains(&word);
+                if known {
+                    return true;
+                }
+                if joins(word) || is_percent(word) {
+                    return false;
+                }
+                let is_value = self.expr.is_constant(last);
+                !(is_value && word.len() > 1 && (self.spaced() || UNITS.contains(&word) || word.len() > 4))
+            }
+            Tok::Command(name) => !matches!(
+                name,
+                "choose" | "end" | "mod" | "pmod" | "lor" | "vee" | "wedge" | "neg" | "inf" | "sup"
+            ),
+            Tok::Unknown(name) => name.starts_with('\\') && name.len() > 2,
+            Tok::Open(c) => c != 'S',
+            Tok::Bar => self.bars == 0,
+            _ => false,
+        }
+    }
+
+    pub(super) fn power(&mut self) -> Result<Id> {
+        self.deeper(|parser| {
+            let base = parser.primary()?;
+            parser.postfix(base)
+        })
+    }
+
+    pub(super) fn postfix(&mut self, base: Id) -> Result<Id> {
+        let mut base = base;
+        loop {
+            match self.peek() {
+                Some(Tok::Op('^')) => {
+                    self.at += 1;
+                    if let Some(degrees) = self.degrees(base) {
+                        base = degrees;
+                        continue;
+                    }
+                    let exponent = self.script()?;
+                    base = self.expr.push(Node::Pow(base, exponent));
+                }
+                Some(Tok::Raised(_)) => {
+                    let exponent = self.raised()?;
+                    base = self.expr.push(Node::Pow(base, exponent));
+                }
+                Some(Tok::Op('!')) => {
+                    self.at += 1;
+                    let kids = self.expr.list(&[base]);
+                    base = self.expr.push(Node::Call(Func::Factorial, kids));
+                }
+                Some(Tok::Op('%')) => {
+                    self.at += 1;
+                    base = self.expr.push(Node::Percent(base));
+                }
+                Some(Tok::Op('°')) => {
+                    self.at += 1;
+                    base = self.expr.push(Node::Degrees(base));
+                }
+                Some(Tok::Word(word)) if is_percent(word) => {
+                    // "4 4/9percent" is no word of its own.
+                    if !self.spaced() && word != "pct" {
+                        return self.fail();
+                    }
+                    self.at += 1;
+                    base = self.expr.push(Node::Percent(base));
+                }
+                // A transpose, an index of what is no name.
+                Some(Tok::Op('_')) => return self.fail(),
+                _ => return Ok(base),
+            }
+        }
+    }
+
+    /// `^\circ` and `^{\circ}`.
+    pub(super) fn degrees(&mut self, base: Id) -> Option<Id> {
+        let braced = self.peek() == Some(Tok::Open('{'));
+        let at = self.at + usize::from(braced);
+        if self.tokens.get(at)?.tok != Tok::Op('°') {
+            return None;
+        }
+        if braced && self.tokens.get(at + 1)?.tok != Tok::Close('}') {
+            return None;
+        }
+        self.at = at + 1 + usize::from(braced);
+        Some(self.expr.push(Node::Degrees(base)))
+    }
+
+    /// What stands behind `^`.
+    pub(super) fn script(&mut self) -> Result<Id> {
+        match self.peek() {
+            Some(Tok::Open('{')) => self.group(),
+            Some(Tok::Op(op @ ('-' | '+'))) => {
+                self.at += 1;
+                let inner = self.deeper(Self::script)?;
+                Ok(if op == '-' { self.expr.push(Node::Neg(inner)) } else { inner })
+            }
+            Some(Tok::Word(word)) if function(word).is_none() && word != "pi" => {
+                let letter = self.letter();
+                Ok(letter)
+            }
+            Some(Tok::Op('*')) => {
+                // A conjugate or dual: x^*.
+                self.at += 1;
+                let name = self.expr.name("*");
+                Ok(self.expr.push(Node::Symbol(name)))
+            }
+            _ => self.power(),
+        }
+    }
+
+    /// `{…}`.
+    pub(super) fn group(&mut self) -> Result<Id> {
+        self.expect(Tok::Open('{'))?;
+        let inner = self.deeper(|parser| parser.list(Some('{')))?;
+        self.expect(Tok::Close('}'))?;
+        Ok(inner)
+    }
+}
+
+/// Lists in a list as its own items: `x = 1, 2 and 3`.
+fn flattened(expr: &Expr, items: &[Id]) -> Vec<Id> {
+    let mut all = Vec::with_capacity(items.len());
+    for &item in items {
+        match expr.node(item) {
+            Node::List(kids) => all.extend_from_slice(expr.kids(kids)),
+            _ => all.push(item),
+        }
+    }
+    all
+}

@@ -1,0 +1,237 @@
+//! The verdict on a gold answer and a prediction, both as they stand, without the text around them.
+
+use std::fmt;
+
+use super::compare::{Comparer, Reason, Rules};
+use super::normalise::{MARK, normalise};
+use super::read::expr::{Expr, Id, Node};
+use super::read::{Failure, parse};
+use super::stated::choice;
+
+/// Longer answers are compared letter by letter only.
+const LONGEST: usize = 1 << 16;
+
+/// One of the two answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The gold answer.
+    Gold,
+    /// The prediction.
+    Prediction,
+}
+
+/// Whether a prediction is the gold answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is, for this reason.
+    Equal(Reason),
+    /// It is not, or nothing shows that it is.
+    Different(Reason),
+    /// One of them cannot be read, from this byte on.
+    Unparsable {
+        /// Which.
+        which: Side,
+        /// Byte offset.
+        at: usize,
+    },
+    /// The work was more than the budget, in steps.
+    TooComplex {
+        /// Steps.
+        budget: u64,
+    },
+}
+
+impl Verdict {
+    /// Whether it is the gold answer.
+    pub fn is_equal(self) -> bool {
+        matches!(self, Verdict::Equal(_))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Equal(reason) => write!(f, "equal: {}", reason.words()),
+            Verdict::Different(reason) => write!(f, "different: {}", reason.words()),
+            Verdict::Unparsable { which, at } => {
+                let which = match which {
+                    Side::Gold => "the gold answer",
+                    Side::Prediction => "the prediction",
+                };
+                write!(f, "unparsable: {which} cannot be read from byte {at} on")
+            }
+            Verdict::TooComplex { budget } => write!(f, "too complex: not decided within {budget} steps"),
+        }
+    }
+}
+
+/// Whether `prediction` is the answer `gold`.
+///
+/// Takes time linear in both lengths for what is spelled alike, and at most [`Rules::budget`] steps for the rest.
+pub fn verify(gold: &str, prediction: &str, rules: &Rules) -> Verdict {
+    let (gold, prediction) = (gold.trim(), prediction.trim());
+    if let (Some(a), Some(b)) = (digits(gold), digits(prediction)) {
+        if a == b {
+            return Verdict::Equal(Reason::Number);
+        }
+        // Decimals may be the same to those that count.
+        if a.2.is_empty() && b.2.is_empty() {
+            return Verdict::Different(Reason::OtherNumber);
+        }
+    }
+    if says_nothing(gold) {
+        return Verdict::Unparsable { which: Side::Gold, at: 0 };
+    }
+    if gold == prediction {
+        return Verdict::Equal(Reason::Spelling);
+    }
+    if empty(prediction).is_some() {
+        return Verdict::Different(Reason::Kinds);
+    }
+    if gold.len() > LONGEST || prediction.len() > LONGEST {
+        let shorter = gold.len().min(prediction.len());
+        // Nothing of bearable length is as long as this.
+        return if shorter > LONGEST || gold.len().max(prediction.len()) > LONGEST {
+            Verdict::TooComplex { budget: rules.budget }
+        } else {
+            Verdict::Different(Reason::NotShown)
+        };
+    }
+    let mut found = read_and_compare(gold, prediction, rules, true);
+    if !found.is_equal() && (gold.contains(',') || prediction.contains(',')) {
+        let other = read_and_compare(gold, prediction, rules, false);
+        if other.is_equal() {
+            found = other;
+        }
+    }
+    if !found.is_equal() && same_choice(gold, prediction) {
+        return Verdict::Equal(Reason::Choice);
+    }
+    found
+}
+
+fn read_and_compare(gold: &str, prediction: &str, rules: &Rules, grouped: bool) -> Verdict {
+    let mut expr = Expr::default();
+    let too_complex = Verdict::TooComplex { budget: rules.budget };
+    let one = parse(gold, grouped, &mut expr);
+    let other = parse(prediction, grouped, &mut expr);
+    let (one, other): (Id, Id) = match (one, other) {
+        (Ok(one), Ok(other)) => (one, other),
+        (one, other) => {
+            let (a, b) = (plain(gold), plain(prediction));
+            if a == b {
+                return Verdict::Equal(Reason::Words);
+            }
+            return match (one, other) {
+                (Err(Failure::TooComplex), _) | (_, Err(Failure::TooComplex)) => too_complex,
+                (Err(Failure::At(at)), _) if !is_wordy(&a) => Verdict::Unparsable { which: Side::Gold, at },
+                (_, Err(Failure::At(at))) if !is_wordy(&b) && !is_wordy(&a) => {
+                    Verdict::Unparsable { which: Side::Prediction, at }
+                }
+                _ => Verdict::Different(Reason::OtherWords),
+            };
+        }
+    };
+    let mut comparer = Comparer::new(&mut expr, *rules);
+    if comparer.same(one, other) {
+        return Verdict::Equal(comparer.reason);
+    }
+    if comparer.budget.is_spent() {
+        return if plain(gold) == plain(prediction) { Verdict::Equal(Reason::Spelling) } else { too_complex };
+    }
+    let reason = comparer.reason;
+    if matches!(reason, Reason::NotShown | Reason::Kinds | Reason::OtherWords | Reason::Relations)
+        && plain(gold) == plain(prediction)
+    {
+        return Verdict::Equal(Reason::Spelling);
+    }
+    Verdict::Different(reason)
+}
+
+/// Where an answer that says nothing ends, if it is one.
+fn empty(text: &str) -> Option<usize> {
+    let says = |c: char| c.is_alphanumeric() || matches!(c, '\\' | '∞' | '∅' | '½' | '{' | '}' | '*' | '?');
+    (!text.chars().any(says)).then_some(text.len())
+}
+
+/// Whether a text is one number: perhaps with a sign, a unit or a percent sign, or a fraction of two.
+pub(super) fn is_number(text: &str) -> bool {
+    let mut expr = Expr::default();
+    let Ok(mut id) = parse(text, true, &mut expr) else { return false };
+    loop {
+        id = match expr.node(id) {
+            Node::Neg(a) | Node::Percent(a) | Node::Degrees(a) | Node::Unit(a, _) => a,
+            Node::Number { .. } => return true,
+            Node::Div(a, b) => {
+                let is = |id| matches!(expr.node(id), Node::Number { .. });
+                let is_zero = matches!(expr.node(b), Node::Number { at, .. } if expr.value(at).is_zero());
+                return is(a) && is(b) && !is_zero;
+            }
+            _ => return false,
+        };
+    }
+}
+
+/// Why `gold` says nothing, if it does: it is empty; it is a sentence without a value; or it is a name such as
+/// `no_answer`, which stands in data sets where an answer is missing.
+fn says_nothing(gold: &str) -> bool {
+    const SENTENCE_WORDS: usize = 12;
+    if empty(gold).is_some() {
+        return true;
+    }
+    let is_word =
+        |word: &&str| word.chars().filter(|c| c.is_alphabetic()).count() > 1 && !word.contains('\\');
+    if gold.split_whitespace().filter(is_word).count() > SENTENCE_WORDS
+        && parse(gold, true, &mut Expr::default()).is_err()
+    {
+        return true;
+    }
+    let mut parts = gold.split('_').peekable();
+    gold.contains('_')
+        && parts.all(|part| part.len() > 1 && part.bytes().all(|byte| byte.is_ascii_lowercase()))
+}
+
+/// A whole number or decimal of any length in one spelling: sign, digits without zeros in front, digits behind the point
+/// without zeros at the end.
+fn digits(text: &str) -> Option<(bool, &str, &str)> {
+    let (negative, rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (whole, part) = rest.split_once('.').unwrap_or((rest, ""));
+    let all = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !all(whole) || !all(part) {
+        return None;
+    }
+    let (whole, part) = (whole.trim_start_matches('0'), part.trim_end_matches('0'));
+    Some((negative && !(whole.is_empty() && part.is_empty()), whole, part))
+}
+
+/// The text in one spelling, without white space; words in lower case.
+fn plain(text: &str) -> String {
+    let text = normalise(text);
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    let plain = text.chars().filter(|c| !c.is_whitespace() && *c != MARK);
+    if letters > 1 && !text.contains('\\') {
+        plain.flat_map(char::to_lowercase).collect()
+    } else {
+        plain.collect()
+    }
+}
+
+/// Mostly letters: words and not a formula.
+fn is_wordy(plain: &str) -> bool {
+    let letters = plain.chars().filter(|c| c.is_alphabetic()).count();
+    !plain.contains('\\') && letters > 3 && letters * 5 > plain.chars().count() * 4
+}
+
+/// "B" and "B) 42": the same choice, where one of them is nothing else.
+fn same_choice(gold: &str, prediction: &str) -> bool {
+    let plain = [gold, prediction].map(|text| normalise(text).replace(MARK, ""));
+    match (choice(&plain[0]), choice(&plain[1])) {
+        (Some(a), Some(b)) => {
+            a.letter == b.letter && (a.alone || a.marked) && (b.alone || b.marked) && (a.alone || b.alone)
+        }
+        _ => false,
+    }
+}
