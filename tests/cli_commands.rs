@@ -222,3 +222,31 @@ fn calibrate_writes_a_model_that_score_reads() {
     room.run("calibrate pairs.jsonl -o gone/model.json").failed(&["gone/model.json"]);
     assert!(!room.path("none.json").exists());
 }
+
+#[test]
+fn verify_says_whether_answers_are_the_same() {
+    let room = Room::new();
+    for (pair, options, code, part) in [
+        (["0.5", "\\frac{1}{2}"], "", 0, "equal"),
+        (["-5", "5"], "", 4, "different"),
+        (["1/3", "0.3333"], "", 4, "different"),
+        (["1/3", "0.3333"], "--float-rounding 4 --explain", 0, "decimals that count"),
+        (["\\frac{1}{", "5"], "--explain", 3, "the gold answer cannot be read from byte"),
+        (["2^{2^{2^{2^{2^{2}}}}}", "7"], "--json --budget 10", 3, "\"too_complex\""),
+        (["42", "So she has \\boxed{42} eggs."], "--texts", 0, "equal"),
+        (["[0,1]", "0 \\le x \\le 1"], "--allow-set-relation-comp", 0, "equal"),
+    ] {
+        let options = options.split(' ').filter(|option| !option.is_empty());
+        let ran = room.call(["verify"].into_iter().chain(options).chain(["--"]).chain(pair)).ended(code);
+        assert!(ran.text().contains(part), "{pair:?}: {}", ran.text());
+    }
+    room.write("pairs.jsonl", "{\"answer\": 0.5, \"output\": \"1/2\"}\n{\"answer\": \"x+1\", \"output\": \"1 + x\"}\n{\"answer\": \"7\", \"output\": \"8\"}\n");
+    let ran = room.run("verify --file pairs.jsonl --gold answer --pred output").ended(0);
+    let verdicts: Vec<Value> = ran.records().iter().map(|record| record["verdict"].clone()).collect();
+    assert_eq!(verdicts, ["equal", "equal", "different"]);
+    assert!(ran.err.contains("3 pairs: 2 equal, 1 different, 0 not decided"), "{}", ran.err);
+    room.run("verify --file pairs.jsonl").failed(&["record 1 has no \"gold\"", "answer, output", "--gold"]);
+    room.run("verify --file gone.jsonl").failed(&["gone.jsonl"]);
+    room.run("verify").ended(2);
+    room.run("verify 5").ended(2);
+}

@@ -21,6 +21,7 @@ mod synth;
 #[cfg(all(feature = "train", feature = "llama"))]
 mod train;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::report(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Validate(args) => validate::validate(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Models(command) => models::models(&command),
         Command::Synth(args) => synth::synth(&args),
         Command::Plan(args) => plan::plan(&args),

@@ -115,6 +115,12 @@ impl Room {
         Ran::of(self.command(&args).output().expect("started"))
     }
 
+    /// Runs it with arguments that may hold spaces.
+    pub fn call(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+        let args: Vec<_> = args.into_iter().collect();
+        Ran::of(self.command(&args).output().expect("started"))
+    }
+
     /// Runs `rlkd ARGS` in bash after `before`, such as a limit; `$RLKD` is the program.
     pub fn bash(&self, script: &str) -> Ran {
         let mut command = Command::new("bash");

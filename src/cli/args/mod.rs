@@ -69,6 +69,16 @@ Examples:
   rlkd validate ranking --data ../shared/data
   rlkd validate matcher --data ../shared/data --json | jq .figures.auc")]
     Validate(ValidateArgs),
+    /// Say whether a prediction is the gold answer, and why
+    #[command(after_help = "\
+Examples:
+  rlkd verify '\\frac{1}{1+\\sqrt{2}}' '\\sqrt2 - 1' --explain
+  rlkd verify --texts 42 'So she has \\boxed{42} eggs.'
+  rlkd verify --file pairs.jsonl --gold answer --pred output > verdicts.jsonl
+
+Ends with 0 for equal, 4 for different, 3 for what cannot be read or takes too much work; of files, with 0 or 3.
+What is read, and by which rules: docs/answers.md")]
+    Verify(VerifyArgs),
     /// List, fetch, check and make model files
     #[command(subcommand)]
     Models(ModelsCommand),
@@ -362,6 +372,41 @@ pub struct ReportArgs {
     /// The title of the page [default: the name of the scored file]
     #[arg(long)]
     pub title: Option<String>,
+}
+
+/// `rlkd verify`.
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// A gold answer and a prediction
+    #[arg(value_names = ["GOLD", "PREDICTION"], num_args = 2, allow_hyphen_values = true)]
+    pub pair: Vec<String>,
+    /// Files of pairs (.jsonl, .gz, .zst; - for standard input), one line each
+    #[arg(long = "file", value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath, conflicts_with = "pair")]
+    pub files: Vec<PathBuf>,
+    /// The column of the gold answer
+    #[arg(long, value_name = "COLUMN", default_value = "gold")]
+    pub gold: String,
+    /// The column of the prediction
+    #[arg(long, value_name = "COLUMN", default_value = "pred")]
+    pub pred: String,
+    /// Look for the answers in whole texts
+    #[arg(long)]
+    pub texts: bool,
+    /// Say why
+    #[arg(long)]
+    pub explain: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Decimals that count where a side was written with a point; 0: all
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub float_rounding: u32,
+    /// Let an inequality stand for a gold set
+    #[arg(long)]
+    pub allow_set_relation_comp: bool,
+    /// Most steps of work for a pair
+    #[arg(long, value_name = "STEPS", default_value_t = rlkd::answer::Rules::default().budget)]
+    pub budget: u64,
 }
 
 /// `rlkd calibrate`.
