@@ -227,45 +227,50 @@ fn is_joint(between: &str) -> bool {
     words.next_back().is_none_or(|word| ["and", "or"].contains(&word))
 }
 
-/// The last formula of a text: what stands between dollars, or in `\\(…\\)` or `\\[…\\]`.
+/// The last formula of a text: what stands between dollars, or in `\(…\)` or `\[…\]`. One pass; what is
+/// opened and never closed takes the rest with it.
 fn formula(text: &str) -> Option<Extracted<'_>> {
-    const ENDS: [(&str, &str); 3] = [("\\(", "\\)"), ("\\[", "\\]"), ("$", "$")];
-    let mut spans: Vec<Span> = Vec::new();
+    let bytes = text.as_bytes();
+    // The mark that closes, and where the content begins.
+    let mut open: Option<(&[u8], usize)> = None;
+    let mut last = None;
     let mut at = 0;
-    while let Some((start, open, close)) = ENDS
-        .iter()
-        .filter_map(|(open, close)| Some((at + text[at..].find(open)?, *open, *close)))
-        .min_by_key(|found| found.0)
-    {
-        // A dollar that was escaped is money.
-        if open == "$" && text[..start].ends_with('\\') {
-            at = start + 1;
-            continue;
-        }
-        let double = open == "$" && text[start + 1..].starts_with('$');
-        let from = start + open.len() + usize::from(double);
-        let close = if double { "$$" } else { close };
-        let Some(length) = closing(&text[from..], close) else {
-            at = from;
-            continue;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let mark: &[u8] = match rest {
+            [b'$', b'$', ..] if open.is_none_or(|(close, _)| close == b"$$") => b"$$",
+            [b'$', ..] => b"$",
+            [b'\\', b'(' | b')' | b'[' | b']', ..] => &rest[..2],
+            // The next byte is escaped: `\$` is money.
+            [b'\\', ..] => {
+                at += 2;
+                continue;
+            }
+            _ => {
+                at += 1;
+                continue;
+            }
         };
-        spans.push(Span::new(from, from + length));
-        at = from + length + close.len();
-    }
-    spans.into_iter().rev().find_map(|span| answer(text, span, How::Formula))
-}
-
-/// Where a formula ends, if its end is there, and not escaped.
-fn closing(text: &str, close: &str) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        let at = from + text[from..].find(close)?;
-        if close == "$" && text[..at].ends_with('\\') {
-            from = at + 1;
-            continue;
+        let end = at + mark.len();
+        match open {
+            Some((close, start)) if close == mark => {
+                last = answer(text, Span::new(start, at), How::Formula).or(last);
+                open = None;
+            }
+            Some(_) => {}
+            None => {
+                let close: Option<&[u8]> = match mark {
+                    b"\\(" => Some(b"\\)"),
+                    b"\\[" => Some(b"\\]"),
+                    b"$" | b"$$" => Some(mark),
+                    _ => None,
+                };
+                open = close.map(|close| (close, end));
+            }
         }
-        return Some(at);
+        at = end;
     }
+    last
 }
 
 /// The number that a stated sentence is about ("she sold 50 bags of wheat"), for a prediction that is prose:

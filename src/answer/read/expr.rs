@@ -1,6 +1,7 @@
 //! What an answer says: expressions in one arena, and the forms around them.
 
 use dashu_ratio::RBig;
+use rustc_hash::FxHashMap;
 
 /// A node of an arena.
 pub(in crate::answer) type Id = u32;
@@ -123,6 +124,8 @@ pub(in crate::answer) struct Expr {
     pub kids: Vec<Id>,
     pub numbers: Vec<RBig>,
     pub names: Vec<String>,
+    /// Where a name is, once there are many.
+    index: FxHashMap<String, u32>,
 }
 
 impl Expr {
@@ -143,11 +146,19 @@ impl Expr {
     }
 
     pub fn name(&mut self, name: &str) -> u32 {
-        if let Some(at) = self.names.iter().position(|known| known == name) {
-            return at as u32;
-        }
-        self.names.push(name.to_owned());
-        self.names.len() as u32 - 1
+        const FEW: usize = 16;
+        let known = match self.index.get(name) {
+            Some(at) => Some(*at),
+            None => self.names.iter().take(FEW).position(|known| known == name).map(|at| at as u32),
+        };
+        known.unwrap_or_else(|| {
+            let at = self.names.len() as u32;
+            self.names.push(name.to_owned());
+            if at as usize >= FEW {
+                self.index.insert(name.to_owned(), at);
+            }
+            at
+        })
     }
 
     pub fn node(&self, id: Id) -> Node {

@@ -88,15 +88,17 @@ impl<'a> Parser<'a> {
 
     /// Drops what an answer may be cut off with or set off by, and means nothing: "12^{", "185\", "x ,".
     pub(super) fn trim(&mut self) {
+        let count = |tok: Tok<'_>| self.tokens.iter().filter(|token| token.tok == tok).count();
+        let mut unclosed = count(Tok::Open('{')).saturating_sub(count(Tok::Close('}')));
         while let Some(last) = self.tokens.last() {
-            let open = |open: char, close: char| {
-                let count = |tok: Tok<'_>| self.tokens.iter().filter(|token| token.tok == tok).count();
-                count(Tok::Open(open)) > count(Tok::Close(close))
-            };
             let junk = match last.tok {
                 Tok::Op(',' | ';' | ':' | '^' | '_' | '=' | '&') | Tok::Row => true,
                 Tok::Unknown("." | "?" | "\\" | "#") => true,
-                Tok::Open('{') => open('{', '}'),
+                Tok::Open('{') => {
+                    let is_unclosed = unclosed > 0;
+                    unclosed = unclosed.saturating_sub(1);
+                    is_unclosed
+                }
                 Tok::Close('}') => {
                     // Braces with nothing in them.
                     let before = self.tokens.len().checked_sub(2).map(|at| self.tokens[at].tok);
