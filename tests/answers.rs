@@ -98,6 +98,10 @@ fn other_numbers() {
         ("9007199254740993", "9007199254740992"),
         ("10^{1000000}", "10^{1000000}+1"),
         ("40/9", "4 4/9%"),
+        // What is 0 or 1 modulo the primes that are worked with, and nowhere else.
+        ("0", "2305843009213693921 \\cdot 2305843009213693693 \\cdot 10^{20000}"),
+        ("1", "2^{2305843009213693920 \\cdot 2305843009213693692}"),
+        ("1", "x^{2305843009213693920 \\cdot 2305843009213693692}"),
         ("11", "11 6/6"),
         ("12", "11 6/6"),
         ("32349", "32, 349"),
@@ -257,6 +261,8 @@ fn a_gold_that_cannot_be_read_is_a_skip_and_never_a_zero() {
         assert!(matches!(found, Verdict::Unparsable { which: Side::Gold, .. }), "{gold:?}: {found}");
         assert_eq!(check(gold, "\\boxed{5}").outcome().value(), None, "{gold:?}");
     }
+    let deep = "(".repeat(200) + "1" + &")".repeat(200);
+    assert!(matches!(verdict("\\frac{1}{", &deep), Verdict::Unparsable { which: Side::Gold, .. }));
     let found = verdict("5", "5 + * 4");
     assert!(matches!(found, Verdict::Unparsable { which: Side::Prediction, at: 4 }), "{found}");
     assert_eq!(check("5", "\\boxed{5 + * 4}"), Check::Wrong);

@@ -3,11 +3,13 @@
 //! In this order; the first that is there wins:
 //! 1. the last closed `<answer>…</answer>` that is not empty: what is marked inside of it, or else all of it;
 //!    but a `\boxed{…}` after it wins;
-//! 2. the last `\boxed{…}` or `\fbox{…}` that is closed and not empty, with any braces inside;
-//! 3. the last statement: `#### x` on its own line, "the answer is x", "**Answer:** x", "Final Answer" as a
+//! 2. the last `\boxed{…}` or `\fbox{…}` that is closed and not empty, with any braces inside, and with those right
+//!    before it that are parts of the same answer; but "the final answer is x" after it wins;
+//! 3. the whole text, if it is nothing but an answer;
+//! 4. the last statement: `#### x` on its own line, "the answer is x", "**Answer:** x", "Final Answer" as a
 //!    heading above x, "the correct option is B";
-//! 4. a last line that is a choice letter and nothing else: `(B)`;
-//! 5. the last number in the text, if [`Options::last_number`] says so.
+//! 5. a last line that is a choice letter and nothing else: `(B)`;
+//! 6. the last formula or number in the text, whichever stands later, if [`Options::last_number`] says so.
 //!
 //! Every step is linear in the length of the text, and a statement is read at most [`LONGEST`] bytes far.
 
@@ -37,7 +39,7 @@ pub enum How {
     Formula,
     /// The last number of the text; nothing marks it as the answer.
     LastNumber,
-    /// The whole text: a bare gold answer.
+    /// The whole text: nothing but an answer.
     Bare,
 }
 
@@ -64,7 +66,7 @@ impl Extracted<'_> {
 /// What counts as a final answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether the last number of a text counts when nothing in it is marked as its answer.
+    /// Whether the last number or formula of a text counts when nothing in it is marked as its answer.
     pub last_number: bool,
 }
 

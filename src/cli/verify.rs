@@ -17,7 +17,6 @@ pub fn verify(args: &VerifyArgs) -> Done {
         float_rounding: (args.float_rounding > 0).then_some(args.float_rounding),
         allow_set_relation_comp: args.allow_set_relation_comp,
         budget: args.budget,
-        ..Rules::default()
     };
     match &args.pair[..] {
         [gold, prediction] if args.files.is_empty() => one(args, gold, prediction, &rules),

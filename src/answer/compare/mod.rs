@@ -25,15 +25,13 @@ pub struct Rules {
     pub float_rounding: Option<u32>,
     /// Whether an inequality may stand for a gold set: −2 ≤ x ≤ 7 for [−2, 7].
     pub allow_set_relation_comp: bool,
-    /// Whether sets and tuples, and variables of different names, are kept apart.
-    pub strict: bool,
     /// Most steps of work.
     pub budget: u64,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { float_rounding: Some(6), allow_set_relation_comp: false, strict: true, budget: 400_000 }
+        Rules { float_rounding: Some(6), allow_set_relation_comp: false, budget: 400_000 }
     }
 }
 
@@ -398,19 +396,7 @@ impl<'a> Comparer<'a> {
                 if has_matrix(self.expr, gold) || has_matrix(self.expr, other) {
                     return self.matrices(gold, other);
                 }
-                let is_value = |expr: &Expr, id| {
-                    !matches!(
-                        expr.node(id),
-                        Node::List(_)
-                            | Node::Set(_)
-                            | Node::Tuple(..)
-                            | Node::Empty
-                            | Node::Relation(..)
-                            | Node::Chain(_)
-                            | Node::Ratio(_)
-                    )
-                };
-                if !is_value(self.expr, gold) || !is_value(self.expr, other) {
+                if self.expr.node(gold).is_form() || self.expr.node(other).is_form() {
                     return self.no(Reason::Kinds);
                 }
                 self.values(gold, other)

@@ -43,7 +43,9 @@ impl Comparer<'_> {
                 return self.no(Reason::OtherFunction);
             }
             if at + 1 == POINTS {
-                return self.is(true, Reason::Identity, Reason::OtherFunction);
+                // A multiple of all primes passes for 0 there, and nowhere else.
+                let same = !self.are_apart(gold, other);
+                return self.is(same, Reason::Identity, Reason::OtherValues);
             }
         }
         self.at_points(gold, other)
@@ -94,6 +96,22 @@ impl Comparer<'_> {
             limit.and_then(|limit| p.differ_at_most(a, b, &limit)) == Some(true) || !p.are_apart(a, b)
         };
         close(&a.re, &b.re) && close(&p.im(a), &p.im(b))
+    }
+
+    /// Whether they have other values at the first point, between floats or, where those end, between more digits.
+    fn are_apart(&mut self, gold: Id, other: Id) -> bool {
+        let a = Valuer::new(self.expr, Narrow, 0, &mut self.budget).value(gold);
+        let b = Valuer::new(self.expr, Narrow, 0, &mut self.budget).value(other);
+        if let (Some(a), Some(b)) = (&a, &b) {
+            return Narrow.are_apart(&a.re, &b.re) || Narrow.are_apart(&Narrow.im(a), &Narrow.im(b));
+        }
+        let p = Wide::new(64);
+        let a = Valuer::new(self.expr, p, 0, &mut self.budget).value(gold);
+        let b = Valuer::new(self.expr, p, 0, &mut self.budget).value(other);
+        match (&a, &b) {
+            (Some(a), Some(b)) => p.are_apart(&a.re, &b.re) || p.are_apart(&p.im(a), &p.im(b)),
+            _ => false,
+        }
     }
 
     /// At random points, with ever more digits.

@@ -116,25 +116,7 @@ impl Comparer<'_> {
 
     /// a − b, if both are numbers or functions.
     pub(super) fn difference(&mut self, a: Id, b: Id) -> Option<Id> {
-        let is_value = |expr: &Expr, id| {
-            !expr.any(id, |node| {
-                matches!(
-                    node,
-                    Node::Tuple(..)
-                        | Node::Set(_)
-                        | Node::List(_)
-                        | Node::SetOp(..)
-                        | Node::Relation(..)
-                        | Node::Chain(_)
-                        | Node::Matrix(..)
-                        | Node::Text(_)
-                        | Node::Empty
-                        | Node::Ratio(_)
-                        | Node::PlusMinus(..)
-                        | Node::Infinity
-                )
-            })
-        };
+        let is_value = |expr: &Expr, id| !expr.any(id, Node::is_form);
         if !is_value(self.expr, a) || !is_value(self.expr, b) {
             return None;
         }

@@ -117,6 +117,27 @@ pub(in crate::answer) enum Node {
     Empty,
 }
 
+impl Node {
+    /// Whether it is a form around values, or a word, and no value itself.
+    pub fn is_form(self) -> bool {
+        matches!(
+            self,
+            Node::Infinity
+                | Node::PlusMinus(..)
+                | Node::Ratio(_)
+                | Node::Tuple(..)
+                | Node::Set(_)
+                | Node::List(_)
+                | Node::SetOp(..)
+                | Node::Relation(..)
+                | Node::Chain(_)
+                | Node::Matrix(..)
+                | Node::Text(_)
+                | Node::Empty
+        )
+    }
+}
+
 /// An answer that was read.
 #[derive(Clone, Debug, Default)]
 pub(in crate::answer) struct Expr {

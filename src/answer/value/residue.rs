@@ -22,6 +22,9 @@ const ROOT_A: u64 = root_of_minus_one(PRIME_A);
 const PRIME_B: u64 = 2_305_843_009_213_693_693;
 const ROOT_B: u64 = root_of_minus_one(PRIME_B);
 
+/// Larger exponents are not worked with.
+const LARGEST_EXPONENT: u64 = 1 << 32;
+
 /// How many primes there are. The points with numbers that are equal modulo this have the same one.
 pub(in crate::answer) const POINTS: usize = PRIMES.len();
 
@@ -173,18 +176,7 @@ impl<'a> Point<'a> {
                 ends.push(body?);
                 self.atom(("big", big), &ends)
             }
-            Node::Infinity
-            | Node::PlusMinus(..)
-            | Node::Ratio(_)
-            | Node::Tuple(..)
-            | Node::Set(_)
-            | Node::List(_)
-            | Node::SetOp(..)
-            | Node::Relation(..)
-            | Node::Chain(_)
-            | Node::Matrix(..)
-            | Node::Text(_)
-            | Node::Empty => None,
+            _ => None,
         }
     }
 
@@ -253,7 +245,11 @@ impl<'a> Point<'a> {
             let bottom = reduced(&IBig::from(exponent.denominator().clone()), self.prime);
             self.atom("root", &[base, Residue { value: bottom, opaque: false }])?
         };
-        // By Fermat, exponents count modulo p − 1; but 0 to a power is 0.
+        // By Fermat, exponents count modulo p − 1, so that an enormous one could pass for a small one.
+        if i64::try_from(top).ok().is_none_or(|top| top.unsigned_abs() > LARGEST_EXPONENT) {
+            let exponent = reduced(top, self.prime);
+            return self.atom("enormous", &[base, Residue { value: exponent, opaque: false }]);
+        }
         let size = reduced(&IBig::from(IBig::into_parts(top.clone()).1), self.prime - 1);
         let value = if base.value == 0 { 0 } else { raised(base.value, size, self.prime) };
         let result = Residue { value, ..base };
