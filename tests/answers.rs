@@ -1,7 +1,7 @@
 //! Final answers: what is the same, what is not, and what cannot be said.
 
 use proptest::prelude::*;
-use rlkd::answer::{Check, Rules, Side, Verdict, check, verify};
+use rlkd::answer::{Check, Reason, Rules, Side, Verdict, check, reading, verify};
 
 fn verdict(gold: &str, prediction: &str) -> Verdict {
     verify(gold, prediction, &Rules::default())
@@ -232,6 +232,62 @@ fn sets_tuples_and_intervals() {
 }
 
 #[test]
+fn where_names_mean_nothing() {
+    let loose = Rules { strict: false, ..Rules::default() };
+    for (gold, prediction, is_same) in [
+        ("x+1", "y+1", true),
+        ("x+2y", "a+2b", true),
+        ("x+2y", "2a+b", false),
+        ("a+2b", "2d+c", false),
+        ("x+y", "a", false),
+        ("\\{1,2\\}", "(2,1)", true),
+        ("\\{1,2\\}", "(2,2)", false),
+        ("(1,2)", "(2,1)", false),
+        ("x = 5", "y = 5", true),
+    ] {
+        assert_eq!(verify(gold, prediction, &loose).is_equal(), is_same, "{gold} {prediction}");
+        assert!(verify(gold, gold, &loose).is_equal());
+        // What is the same with names is so without.
+        assert!(verify("x - 2y", "-2y + x", &loose).is_equal());
+        if is_same {
+            assert!(!verdict(gold, prediction).is_equal(), "{gold} {prediction}");
+        }
+    }
+}
+
+#[test]
+fn what_was_read_is_told_in_sympys_syntax() {
+    for (text, expected) in [
+        ("\\frac{x^2-1}{2}", "(x**2 - 1)/2"),
+        ("-\\frac12x", "-1/2*x"),
+        ("2^{-3}", "2**(-3)"),
+        ("-2^2", "-2**2"),
+        ("(-2)^2", "(-2)**2"),
+        ("a/(bc)", "a/(b*c)"),
+        ("a - (b - c)", "a - (b - c)"),
+        ("0.25", "1/4"),
+        ("0.25^2", "(1/4)**2"),
+        ("\\sqrt[3]{x}", "real_root(x, 3)"),
+        ("\\log_2 8", "log(8, 2)"),
+        ("[0, \\infty)", "Interval(0, oo, False, True)"),
+        ("\\{1,2\\} \\cup \\{3\\}", "Union(FiniteSet(1, 2), FiniteSet(3))"),
+        ("\\sum_{k=1}^{n} k", "Sum(k, (k, 1, n))"),
+        ("x \\le 3", "x <= 3"),
+        ("30^\\circ", "30*degree"),
+        ("50\\%", "50*percent"),
+        ("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "Matrix([[1, 2], [3, 4]])"),
+        ("E_k", "E_k"),
+    ] {
+        assert_eq!(reading(text).as_deref(), Ok(expected), "{text}");
+    }
+    assert_eq!(reading("\\frac{1}{"), Err(9));
+    // No longer than a page, whatever is read.
+    for text in ["!".repeat(250), "+x".repeat(30_000), "10^{1000000}".into()] {
+        assert!(reading(&format!("5{text}")).is_ok_and(|read| read.len() < 20_000));
+    }
+}
+
+#[test]
 fn words_and_choices() {
     for (a, b) in [
         ("\\text{Yes}", "yes"),
@@ -264,6 +320,9 @@ fn a_gold_that_cannot_be_read_is_a_skip_and_never_a_zero() {
     let deep = "(".repeat(200) + "1" + &")".repeat(200);
     assert!(matches!(verdict("\\frac{1}{", &deep), Verdict::Unparsable { which: Side::Gold, .. }));
     let found = verdict("5", "5 + * 4");
+    assert_eq!(found, Verdict::Different(Reason::Unreadable(4)), "{found}");
+    let kept = Rules { unparsable_is_different: false, ..Rules::default() };
+    let found = verify("5", "5 + * 4", &kept);
     assert!(matches!(found, Verdict::Unparsable { which: Side::Prediction, at: 4 }), "{found}");
     assert_eq!(check("5", "\\boxed{5 + * 4}"), Check::Wrong);
 }
@@ -274,6 +333,9 @@ fn hostile_answers_cost_no_more_than_the_budget() {
     let deep = "{".repeat(100_000) + "1" + &"}".repeat(100_000);
     let unknowns: String = (0..5_000).map(|n| format!("x_{{{n}}}+")).collect::<String>() + "1";
     let matrix = format!("\\begin{{pmatrix}}{}\\end{{pmatrix}}", "1&".repeat(20_000) + "1");
+    // What nests without brackets.
+    let rows = ["!", "/3", "^\\circ", "\\%", "\\cup[3,4]", "\\pm 2", "\\bmod 7"]
+        .map(|part| format!("5{}", part.repeat(9_000)));
     let cases = [
         deep.as_str(),
         "9^{9^{9^9}}",
@@ -295,6 +357,13 @@ fn hostile_answers_cost_no_more_than_the_budget() {
         "1/0",
         "0/0",
         "\\frac{1}{x-x}",
+        rows[0].as_str(),
+        rows[1].as_str(),
+        rows[2].as_str(),
+        rows[3].as_str(),
+        rows[4].as_str(),
+        rows[5].as_str(),
+        rows[6].as_str(),
     ];
     for text in cases {
         for other in ["1", "10^{1000000}+1", "x^2+1"] {
@@ -305,10 +374,23 @@ fn hostile_answers_cost_no_more_than_the_budget() {
         let found = verdict(text, text);
         assert!(found.is_equal() || matches!(found, Verdict::Unparsable { .. }), "{found}");
     }
-    // Ten megabytes.
+    // A million entries, and ten megabytes.
+    let million = format!("\\begin{{pmatrix}}{}1\\end{{pmatrix}}", "1&".repeat(1_000_000));
+    assert!(matches!(verdict(&million, "1"), Verdict::TooComplex { .. }));
+    assert_eq!(check("1", &format!("\\boxed{{{million}}}")), Check::Wrong);
     let long = "1+".repeat(5 << 20) + "1";
     assert!(matches!(verdict(&long, "1"), Verdict::TooComplex { .. }));
     assert!(verdict(&long, &long).is_equal());
+    assert_eq!(check("7", &long), Check::Wrong);
+    #[cfg(target_os = "linux")]
+    {
+        let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")?.trim().parse().ok());
+        let peak: u64 = peak.expect("the most memory that was resident");
+        assert!(peak < 256 << 10, "{peak} kB");
+    }
 }
 
 /// A random expression of numbers and variables.

@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use rlkd::answer::{
-    Check, Extracted, Options, Rules, Side, Verdict, check, extract, extract_gold, extract_with,
-    of_completion, verify,
+    Check, Extracted, ExtractionMode, FallbackMode, Options, Rules, Side, Strings, Verdict, check, extract,
+    extract_gold, extract_with, of_completion, reading, verify,
 };
 
 /// The text up to the first NUL is a gold answer, the rest a completion.
 fn holds(input: &str) {
     let (gold, completion) = input.split_once('\0').unwrap_or(("7", input));
     for text in [gold, completion] {
-        let strict = Options { last_number: false };
+        let strict = Options { try_extract_without_anchor: false, ..Options::default() };
         let found =
             [extract(text), extract_with(text, strict), extract_gold(text), of_completion(text, strict)];
         for found in found.into_iter().flatten() {
@@ -21,10 +21,39 @@ fn holds(input: &str) {
         // The strict way finds nothing that the lenient one does not.
         assert!(extract_with(text, strict).is_none_or(|found| Some(found) == extract(text)));
         assert_eq!(extract_gold(text).is_none(), text.trim().is_empty());
+        in_any_place(text);
     }
+    let loose = Rules { strict: false, ..Rules::default() };
+    assert!(
+        !verify(gold, completion, &Rules::default()).is_equal()
+            || verify(gold, completion, &loose).is_equal()
+    );
     equality(gold, completion);
     let outcome = check(gold, completion).outcome();
     assert!(outcome.value().is_none_or(|value| value == 0.0 || value == 1.0));
+}
+
+/// Other options: what is found lies in the text, and can be read where that is asked for.
+fn in_any_place(text: &str) {
+    for boxed_match_priority in [-1, 0, 100] {
+        let options = Options {
+            boxed_match_priority,
+            extraction_mode: ExtractionMode::AnyMatch,
+            fallback_mode: FallbackMode::NoFallback,
+            malformed_operators: false,
+            ..Options::default()
+        };
+        for found in [extract_with(text, options), of_completion(text, options)].into_iter().flatten() {
+            stands_in(text, &found);
+            let read = reading(found.text);
+            assert!(read.as_ref().is_ok_and(|read| read.len() < 1 << 18), "{read:?}");
+        }
+    }
+    let strings = Strings::default();
+    if let Some(found) = strings.extract(text) {
+        stands_in(text, &found);
+        assert!(strings.strings.iter().any(|string| string == found.text));
+    }
 }
 
 fn stands_in(text: &str, found: &Extracted<'_>) {

@@ -9,13 +9,18 @@
 //! 4. the last statement: `#### x` on its own line, "the answer is x", "**Answer:** x", "Final Answer" as a
 //!    heading above x, "the correct option is B";
 //! 5. a last line that is a choice letter and nothing else: `(B)`;
-//! 6. the last formula or number in the text, whichever stands later, if [`Options::last_number`] says so.
+//! 6. the last formula or number in the text, whichever stands later, if
+//!    [`Options::try_extract_without_anchor`] says so.
+//!
+//! [`Options`] can move boxes to another place or leave them out, and can have the next place tried where the text
+//! of one cannot be read.
 //!
 //! Every step is linear in the length of the text, and a statement is read at most [`LONGEST`] bytes far.
 
+use super::options::{ExtractionMode, Fit, Options};
 use super::read::expr::Expr;
 use super::read::parse;
-use super::stated::{is_prose, lone_choice, stated};
+use super::stated::{each_stated, is_prose, lone_choice, stated};
 use super::verify::is_number;
 use crate::trace::Span;
 
@@ -63,20 +68,6 @@ impl Extracted<'_> {
     }
 }
 
-/// What counts as a final answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Whether the last number or formula of a text counts when nothing in it is marked as its answer.
-    pub last_number: bool,
-}
-
-impl Default for Options {
-    /// With the last number: it finds answers that base models state plainly ("so she has 18 eggs").
-    fn default() -> Self {
-        Options { last_number: true }
-    }
-}
-
 /// The final answer of a text, by any of the ways that this module knows.
 pub fn extract(text: &str) -> Option<Extracted<'_>> {
     extract_with(text, Options::default())
@@ -84,16 +75,94 @@ pub fn extract(text: &str) -> Option<Extracted<'_>> {
 
 /// The final answer of a text. The span lies on character boundaries.
 pub fn extract_with(text: &str, options: Options) -> Option<Extracted<'_>> {
-    tag(text)
-        .or_else(|| {
-            let found = boxed(text, 0)?;
-            // "Final Answer: The final answer is 7." below boxes of other things.
-            Some(final_statement(text, found.span.end as usize).unwrap_or(found))
+    let stages = if options.try_extract_without_anchor { &[true, false][..] } else { &[true] };
+    first_fit(options, |visit| {
+        stages.iter().any(|&marked| {
+            if marked { each_marked(text, options, visit) } else { each_unmarked(text, options, visit) }
         })
-        .or_else(|| whole(text))
-        .or_else(|| stated(text))
-        .or_else(|| lone_choice(text))
-        .or_else(|| if options.last_number { unmarked(text) } else { None })
+    })
+}
+
+/// What a visitor of places is: it says whether to stop.
+pub(super) type Visit<'v, 'a> = dyn FnMut(Extracted<'a>) -> bool + 'v;
+
+/// The first place that will do, of those that `each` shows.
+pub(super) fn first_fit<'a>(
+    options: Options,
+    each: impl FnOnce(&mut Visit<'_, 'a>) -> bool,
+) -> Option<Extracted<'a>> {
+    let (mut fitting, mut fallback) = (None, None);
+    each(&mut |found| {
+        match options.fit(found.text) {
+            Fit::Yes => fitting = Some(found),
+            Fit::Perhaps => fallback = fallback.or(Some(found)),
+            Fit::No => {}
+        }
+        fitting.is_some() || options.extraction_mode == ExtractionMode::FirstMatch
+    });
+    fitting.or(fallback)
+}
+
+/// Shows the places that are marked as the answer, the most telling first.
+pub(super) fn each_marked<'a>(text: &'a str, options: Options, visit: &mut Visit<'_, 'a>) -> bool {
+    let priority = options.boxed_match_priority;
+    let is_early = (0..100).contains(&priority);
+    let in_box = |visit: &mut Visit<'_, 'a>| {
+        let Some(found) = boxed(text, 0) else { return false };
+        // "Final Answer: The final answer is 7." below boxes of other things.
+        let later = if priority == 0 { None } else { final_statement(text, found.span.end as usize) };
+        later.is_some_and(&mut *visit) || visit(found)
+    };
+    tag(text, priority >= 0).is_some_and(&mut *visit)
+        || is_early && in_box(visit)
+        || (priority >= 0 || boxed(text, 0).is_none()) && whole(text).is_some_and(&mut *visit)
+        || each_stated(text, visit)
+        || lone_choice(text).is_some_and(&mut *visit)
+        || priority >= 100 && in_box(visit)
+}
+
+/// Shows the places that nothing marks: the last formula or the last number, whichever stands later, and then the other
+/// formulas from the last to the first, and the last number that is in none of them.
+pub(super) fn each_unmarked<'a>(text: &'a str, options: Options, visit: &mut Visit<'_, 'a>) -> bool {
+    /// Who writes more formulas that cannot be read has no answer.
+    const MOST: usize = 16;
+    let closed = if options.boxed_match_priority < 0 { box_spans(text) } else { Vec::new() };
+    let is_open = |found: &Extracted<'_>| {
+        !closed.iter().any(|span| span.start <= found.span.start && found.span.end <= span.end)
+    };
+    let found = formulas(text);
+    let first = match (found.last(), last_number(text)) {
+        (Some(formula), Some(number)) if number.span.start >= formula.span.end => Some(number),
+        (Some(formula), _) => Some(*formula),
+        (None, number) => number,
+    };
+    if first.filter(is_open).is_some_and(&mut *visit) {
+        return true;
+    }
+    let shown = first.map(|first| first.span);
+    if found
+        .iter()
+        .rev()
+        .take(MOST)
+        .any(|formula| Some(formula.span) != shown && is_open(formula) && visit(*formula))
+    {
+        return true;
+    }
+    let inside = |number: &Extracted<'_>| {
+        found
+            .iter()
+            .find(|formula| formula.span.start < number.span.end && number.span.start < formula.span.end)
+    };
+    let mut number = last_number(text);
+    let mut tries = 0;
+    while let Some(formula) = number.as_ref().and_then(inside) {
+        tries += 1;
+        if tries > MOST {
+            return false;
+        }
+        number = last_number(&text[..formula.span.start as usize]);
+    }
+    number.filter(|number| is_open(number) && Some(number.span) != shown).is_some_and(&mut *visit)
 }
 
 /// "The final answer is" at or behind byte `from`.
@@ -102,15 +171,6 @@ fn final_statement(text: &str, from: usize) -> Option<Extracted<'_>> {
     let tail = &text[from..];
     let at = tail.to_ascii_lowercase().rfind(KEY)?;
     stated(&tail[at..]).map(|found| found.moved(from + at))
-}
-
-/// What nothing marks as the answer: the last formula or the last number, whichever stands later.
-fn unmarked(text: &str) -> Option<Extracted<'_>> {
-    match (formula(text), last_number(text)) {
-        (Some(formula), Some(number)) if number.span.start >= formula.span.end => Some(number),
-        (Some(formula), _) => Some(formula),
-        (None, number) => number,
-    }
 }
 
 /// A text that is nothing but an answer.
@@ -126,7 +186,7 @@ fn whole(text: &str) -> Option<Extracted<'_>> {
 pub fn extract_gold(text: &str) -> Option<Extracted<'_>> {
     // A short gold is taken as it stands unless it is marked: "the answer is unique" can be a gold.
     const SHORT_WORDS: usize = 12;
-    let marked = tag(text).or_else(|| boxed(text, 0));
+    let marked = tag(text, true).or_else(|| boxed(text, 0));
     let long = || text.split_whitespace().nth(SHORT_WORDS).is_some();
     marked
         .or_else(|| stated(text).filter(|found| found.how == How::Hashes || long()))
@@ -139,7 +199,8 @@ pub(super) fn answer(text: &str, span: Span, how: How) -> Option<Extracted<'_>> 
     (!span.is_empty()).then(|| Extracted { text: span.of(text), span, how })
 }
 
-fn tag(text: &str) -> Option<Extracted<'_>> {
+/// The last `<answer>`; `boxes`: what is boxed in it or behind it wins.
+fn tag(text: &str, boxes: bool) -> Option<Extracted<'_>> {
     const OPEN: &str = "<answer>";
     const CLOSE: &str = "</answer>";
     let mut head = text;
@@ -148,11 +209,12 @@ fn tag(text: &str) -> Option<Extracted<'_>> {
         let at = head[..end].rfind(OPEN)?;
         let start = at + OPEN.len();
         if let Some(whole) = answer(text, Span::new(start, end), How::Tag) {
-            if let Some(later) = boxed(text, end) {
+            let in_box = |text, from| if boxes { boxed(text, from) } else { None };
+            if let Some(later) = in_box(text, end) {
                 return Some(later);
             }
             let inner = &text[start..end];
-            let inside = boxed(inner, 0).or_else(|| stated(inner)).map(|found| found.moved(start));
+            let inside = in_box(inner, 0).or_else(|| stated(inner)).map(|found| found.moved(start));
             return inside.or(Some(whole));
         }
         head = &text[..at];
@@ -162,11 +224,38 @@ fn tag(text: &str) -> Option<Extracted<'_>> {
 /// The last closed box from byte `from` on, with those right before it that are parts of the same answer: "\\boxed{1} and
 /// \\boxed{2}". One pass with a stack of open braces, so that a thousand unclosed boxes cost no more than one.
 fn boxed(text: &str, from: usize) -> Option<Extracted<'_>> {
+    // The whole of the last answer, with its commands, and its only content.
+    let mut last: Option<(Span, Option<Extracted<'_>>)> = None;
+    each_box(text, from, &mut |command, content| {
+        let Some(found) = answer(text, content, How::Boxed) else { return };
+        let end = content.end as usize + 1;
+        last = Some(match last {
+            Some((before, _))
+                if before.end as usize <= command && is_joint(&text[before.end as usize..command]) =>
+            {
+                (Span::new(before.start as usize, end), None)
+            }
+            _ => (Span::new(command, end), Some(found)),
+        });
+    });
+    match last? {
+        (_, Some(only)) => Some(only),
+        (whole, None) => answer(text, whole, How::Boxed),
+    }
+}
+
+/// All closed boxes, with their commands.
+fn box_spans(text: &str) -> Vec<Span> {
+    let mut spans = Vec::new();
+    each_box(text, 0, &mut |command, content| spans.push(Span::new(command, content.end as usize + 1)));
+    spans
+}
+
+/// Every closed box, as it closes: where its command begins, and what is in it.
+fn each_box(text: &str, from: usize, closed: &mut dyn FnMut(usize, Span)) {
     let bytes = text.as_bytes();
     // For each open brace, where the command of its box begins and its content.
     let mut open: Vec<Option<(usize, usize)>> = Vec::new();
-    // The whole of the last answer, with its commands, and its only content.
-    let mut last: Option<(Span, Option<Extracted<'_>>)> = None;
     let mut at = from;
     while at < bytes.len() {
         match bytes[at] {
@@ -193,27 +282,13 @@ fn boxed(text: &str, from: usize) -> Option<Extracted<'_>> {
                 at += 1;
             }
             b'}' => {
-                if let Some(Some((command, start))) = open.pop()
-                    && let Some(found) = answer(text, Span::new(start, at), How::Boxed)
-                {
-                    last = Some(match last {
-                        Some((before, _))
-                            if before.end as usize <= command
-                                && is_joint(&text[before.end as usize..command]) =>
-                        {
-                            (Span::new(before.start as usize, at + 1), None)
-                        }
-                        _ => (Span::new(command, at + 1), Some(found)),
-                    });
+                if let Some(Some((command, start))) = open.pop() {
+                    closed(command, Span::new(start, at));
                 }
                 at += 1;
             }
             _ => at += 1,
         }
-    }
-    match last? {
-        (_, Some(only)) => Some(only),
-        (whole, None) => answer(text, whole, How::Boxed),
     }
 }
 
@@ -229,13 +304,13 @@ fn is_joint(between: &str) -> bool {
     words.next_back().is_none_or(|word| ["and", "or"].contains(&word))
 }
 
-/// The last formula of a text: what stands between dollars, or in `\(…\)` or `\[…\]`. One pass; what is
+/// The formulas of a text: what stands between dollars, or in `\(…\)` or `\[…\]`. One pass; what is
 /// opened and never closed takes the rest with it.
-fn formula(text: &str) -> Option<Extracted<'_>> {
+fn formulas(text: &str) -> Vec<Extracted<'_>> {
     let bytes = text.as_bytes();
     // The mark that closes, and where the content begins.
     let mut open: Option<(&[u8], usize)> = None;
-    let mut last = None;
+    let mut found = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
@@ -256,7 +331,7 @@ fn formula(text: &str) -> Option<Extracted<'_>> {
         let end = at + mark.len();
         match open {
             Some((close, start)) if close == mark => {
-                last = answer(text, Span::new(start, at), How::Formula).or(last);
+                found.extend(answer(text, Span::new(start, at), How::Formula));
                 open = None;
             }
             Some(_) => {}
@@ -272,7 +347,7 @@ fn formula(text: &str) -> Option<Extracted<'_>> {
         }
         at = end;
     }
-    last
+    found
 }
 
 /// The number that a stated sentence is about ("she sold 50 bags of wheat"), for a prediction that is prose:
@@ -468,7 +543,8 @@ mod tests {
 
     #[test]
     fn the_last_number_can_be_switched_off() {
-        assert_eq!(extract_with("so 7 eggs", Options { last_number: false }), None);
+        let options = Options { try_extract_without_anchor: false, ..Options::default() };
+        assert_eq!(extract_with("so 7 eggs", options), None);
     }
 
     #[test]

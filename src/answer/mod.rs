@@ -2,7 +2,9 @@
 //!
 //! The map of this folder:
 //! - [`extract`](mod@extract): where in a completion the final answer stands, and how it was marked;
+//! - `options`: what counts as one;
 //! - `stated`: the answers among them that are stated in words;
+//! - `strings`: those that are one of a few letters or words;
 //! - `read`: an answer as an expression, from LaTeX, plain text or Unicode;
 //! - `value`: what an expression is worth: exactly, modulo a prime, between two ends at points (never through a float
 //!   that was rounded to the nearest);
@@ -26,15 +28,19 @@ mod budget;
 pub mod compare;
 pub mod extract;
 mod normalise;
+mod options;
 mod read;
 mod stated;
+mod strings;
 mod units;
 mod value;
 pub mod verify;
 
 pub use compare::{Reason, Rules};
-pub use extract::{Extracted, How, Options, extract, extract_gold, extract_with};
-pub use verify::{Side, Verdict, verify};
+pub use extract::{Extracted, How, extract, extract_gold, extract_with};
+pub use options::{ExtractionMode, FallbackMode, Options};
+pub use strings::Strings;
+pub use verify::{Side, Verdict, reading, verify};
 
 use crate::trace::Outcome;
 
@@ -110,16 +116,18 @@ pub fn verify_texts(gold: &str, completion: &str, options: Options, rules: &Rule
 /// text, where `options` allow it, is looked at only when neither states an answer.
 pub fn of_completion(completion: &str, options: Options) -> Option<Extracted<'_>> {
     const END: &str = "</think>";
-    let stated = Options { last_number: false };
     let tail = completion.find(END).map(|at| at + END.len());
-    let in_tail = |options| {
-        let start = tail?;
-        Some(extract_with(&completion[start..], options)?.moved(start))
-    };
-    in_tail(stated)
-        .or_else(|| extract_with(completion, stated))
-        .or_else(|| if options.last_number { in_tail(options) } else { None })
-        .or_else(|| if options.last_number { extract_with(completion, options) } else { None })
+    extract::first_fit(options, |visit| {
+        [true, false].iter().any(|&marked| {
+            let each = if marked { extract::each_marked } else { extract::each_unmarked };
+            if !marked && !options.try_extract_without_anchor {
+                return false;
+            }
+            tail.is_some_and(|start| {
+                each(&completion[start..], options, &mut |found| visit(found.moved(start)))
+            }) || each(completion, options, visit)
+        })
+    })
 }
 
 #[cfg(test)]

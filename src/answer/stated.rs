@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-use super::extract::{Extracted, How, LONGEST, answer};
+use super::extract::{Extracted, How, LONGEST, Visit, answer};
 use super::verify::is_number;
 use crate::trace::Span;
 
@@ -18,6 +18,16 @@ enum Key {
 
 /// The last statement of an answer in `text`.
 pub(super) fn stated(text: &str) -> Option<Extracted<'_>> {
+    let mut last = None;
+    each_stated(text, &mut |found| {
+        last = Some(found);
+        true
+    });
+    last
+}
+
+/// Shows all statements of an answer in `text`, from the last to the first.
+pub(super) fn each_stated<'a>(text: &'a str, visit: &mut Visit<'_, 'a>) -> bool {
     static KEYS: LazyLock<AhoCorasick> = LazyLock::new(|| {
         AhoCorasick::builder()
             .ascii_case_insensitive(true)
@@ -35,9 +45,12 @@ pub(super) fn stated(text: &str) -> Option<Extracted<'_>> {
             (found.start(), found.end(), key)
         })
         .collect();
-    keys.iter().rev().find_map(|&(start, end, key)| match key {
-        Key::Hashes => hashes(text, start, end),
-        _ => statement(text, start, end, key),
+    keys.iter().rev().any(|&(start, end, key)| {
+        let found = match key {
+            Key::Hashes => hashes(text, start, end),
+            _ => statement(text, start, end, key),
+        };
+        found.is_some_and(&mut *visit)
     })
 }
 

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::compare::{Comparer, Reason, Rules};
 use super::normalise::{MARK, normalise};
 use super::read::expr::{Expr, Id, Node};
-use super::read::{Failure, parse};
+use super::read::{Failure, parse, print};
 use super::stated::choice;
 
 /// Longer answers are compared letter by letter only.
@@ -91,11 +93,16 @@ pub fn verify(gold: &str, prediction: &str, rules: &Rules) -> Verdict {
     if gold.len() > LONGEST || prediction.len() > LONGEST {
         return Verdict::TooComplex { budget: rules.budget };
     }
-    let mut found = read_and_compare(gold, prediction, rules, true);
-    if !found.is_equal() && (gold.contains(',') || prediction.contains(',')) {
-        let other = read_and_compare(gold, prediction, rules, false);
-        if other.is_equal() {
-            found = other;
+    let mut found = read_and_compare(gold, prediction, rules, true, false);
+    let has_comma = gold.contains(',') || prediction.contains(',');
+    // Commas that do not separate thousands, and variables that stand for others.
+    for (grouped, renamed) in [(false, false), (true, true), (false, true)] {
+        if found.is_equal() {
+            break;
+        }
+        if (grouped || has_comma) && !(renamed && rules.strict) {
+            let other = read_and_compare(gold, prediction, rules, grouped, renamed);
+            found = if other.is_equal() { other } else { found };
         }
     }
     if !found.is_equal() && same_choice(gold, prediction) {
@@ -104,10 +111,33 @@ pub fn verify(gold: &str, prediction: &str, rules: &Rules) -> Verdict {
     found
 }
 
-fn read_and_compare(gold: &str, prediction: &str, rules: &Rules, grouped: bool) -> Verdict {
+/// How an answer is read, in SymPy's syntax; or the byte from which on it cannot be.
+///
+/// What SymPy has no word for has one of ours: `percent`, `degree`, `PlusMinus`, `Ratio`, `Relation`.
+///
+/// ```
+/// use rlkd::answer::reading;
+/// assert_eq!(reading("\\frac12x^2").as_deref(), Ok("1/2*x**2"));
+/// assert_eq!(reading("3 + * 4"), Err(4));
+/// ```
+pub fn reading(answer: &str) -> Result<String, usize> {
+    let answer = answer.trim();
+    if answer.len() > LONGEST {
+        return Err(LONGEST);
+    }
+    let mut expr = Expr::default();
+    match parse(answer, true, &mut expr) {
+        Ok(id) => Ok(print(&expr, id)),
+        Err(Failure::At(at)) => Err(at),
+        Err(Failure::TooComplex) => Err(answer.len()),
+    }
+}
+
+fn read_and_compare(gold: &str, prediction: &str, rules: &Rules, grouped: bool, renamed: bool) -> Verdict {
     let mut expr = Expr::default();
     let too_complex = Verdict::TooComplex { budget: rules.budget };
     let one = parse(gold, grouped, &mut expr);
+    let of_gold = expr.nodes.len();
     let other = parse(prediction, grouped, &mut expr);
     let (one, other): (Id, Id) = match (one, other) {
         (Ok(one), Ok(other)) => (one, other),
@@ -121,12 +151,19 @@ fn read_and_compare(gold: &str, prediction: &str, rules: &Rules, grouped: bool) 
                 (Err(Failure::At(at)), _) if !is_wordy(&a) => Verdict::Unparsable { which: Side::Gold, at },
                 (Err(Failure::TooComplex), _) | (_, Err(Failure::TooComplex)) => too_complex,
                 (_, Err(Failure::At(at))) if !is_wordy(&b) && !is_wordy(&a) => {
-                    Verdict::Unparsable { which: Side::Prediction, at }
+                    if rules.unparsable_is_different {
+                        Verdict::Different(Reason::Unreadable(at))
+                    } else {
+                        Verdict::Unparsable { which: Side::Prediction, at }
+                    }
                 }
                 _ => Verdict::Different(Reason::OtherWords),
             };
         }
     };
+    if renamed {
+        rename(&mut expr, of_gold);
+    }
     let mut comparer = Comparer::new(&mut expr, *rules);
     if comparer.same(one, other) {
         return Verdict::Equal(comparer.reason);
@@ -141,6 +178,32 @@ fn read_and_compare(gold: &str, prediction: &str, rules: &Rules, grouped: bool) 
         return Verdict::Equal(Reason::Spelling);
     }
     Verdict::Different(reason)
+}
+
+/// Gives the variables of the nodes from `from` on the names of those before it, in the order in which they are written,
+/// if there are as many.
+fn rename(expr: &mut Expr, from: usize) {
+    let names = |nodes: &[Node]| {
+        let mut names: Vec<u32> = Vec::new();
+        let mut known = FxHashSet::default();
+        for node in nodes {
+            if let Node::Symbol(name) = node
+                && known.insert(*name)
+            {
+                names.push(*name);
+            }
+        }
+        names
+    };
+    let (old, new) = (names(&expr.nodes[from..]), names(&expr.nodes[..from]));
+    if old.len() == new.len() {
+        let names: FxHashMap<u32, u32> = old.into_iter().zip(new).collect();
+        for node in &mut expr.nodes[from..] {
+            if let Node::Symbol(name) = node {
+                *name = names[name];
+            }
+        }
+    }
 }
 
 /// Where an answer that says nothing ends, if it is one.

@@ -1,6 +1,8 @@
 //! `rlkd verify`.
 
-use rlkd::answer::{self, Options, Rules, Side, Verdict};
+use rlkd::answer::{
+    self, ExtractionMode, FallbackMode, Options, Reason, Rules, Side, Strings, Verdict, reading,
+};
 use rlkd::dataset::read_records;
 use rlkd::{Error, Result};
 use serde_json::{Map, Value};
@@ -15,33 +17,78 @@ const NOT_EQUAL: u8 = 4;
 pub fn verify(args: &VerifyArgs) -> Done {
     let rules = Rules {
         float_rounding: (args.float_rounding > 0).then_some(args.float_rounding),
+        strict: args.strict,
         allow_set_relation_comp: args.allow_set_relation_comp,
+        unparsable_is_different: !args.keep_unparsable,
         budget: args.budget,
     };
-    match &args.pair[..] {
-        [gold, prediction] if args.files.is_empty() => one(args, gold, prediction, &rules),
-        [] if !args.files.is_empty() => pairs(args, &rules),
+    match (&args.gold_answer, &args.answer) {
+        (Some(gold), Some(prediction)) => one(args, gold, prediction, &rules),
+        (None, None) if !args.files.is_empty() => pairs(args, &rules),
         _ => super::usage("give a gold answer and a prediction, or files of pairs with --file"),
     }
 }
 
-fn decide(args: &VerifyArgs, gold: &str, prediction: &str, rules: &Rules) -> Verdict {
-    if args.texts {
-        answer::verify_texts(gold, prediction, Options::default(), rules)
-    } else {
-        answer::verify(gold, prediction, rules)
+/// A verdict, and the two answers as they were found.
+struct Decided<'a> {
+    verdict: Verdict,
+    gold: &'a str,
+    prediction: &'a str,
+}
+
+fn decide<'a>(args: &VerifyArgs, gold: &'a str, prediction: &'a str, rules: &Rules) -> Decided<'a> {
+    if !args.strings.is_empty() {
+        return one_of(args, gold, prediction);
+    }
+    if !args.texts {
+        return Decided { verdict: answer::verify(gold, prediction, rules), gold, prediction };
+    }
+    let options = Options {
+        try_extract_without_anchor: args.try_extract_without_anchor,
+        boxed_match_priority: args.boxed_match_priority,
+        extraction_mode: match args.extraction_mode.as_str() {
+            "any_match" => ExtractionMode::AnyMatch,
+            _ => ExtractionMode::FirstMatch,
+        },
+        fallback_mode: match args.fallback_mode.as_str() {
+            "no_fallback" => FallbackMode::NoFallback,
+            _ => FallbackMode::FirstMatch,
+        },
+        malformed_operators: args.malformed_operators,
+    };
+    Decided {
+        verdict: answer::verify_texts(gold, prediction, options, rules),
+        gold: answer::extract_gold(gold).map_or("", |found| found.text),
+        prediction: answer::of_completion(prediction, options).map_or("", |found| found.text),
     }
 }
 
+/// The verdict where an answer is one of a few strings.
+fn one_of<'a>(args: &VerifyArgs, gold: &'a str, prediction: &'a str) -> Decided<'a> {
+    let strings = Strings {
+        strings: args.strings.clone(),
+        try_extract_without_anchor: args.try_extract_without_anchor,
+        lowercase: args.lowercase,
+    };
+    let found = [gold, prediction].map(|text| strings.extract(text).map(|found| found.text));
+    let verdict = match found {
+        [None, _] => Verdict::Unparsable { which: Side::Gold, at: 0 },
+        [_, None] => Verdict::Different(Reason::NoAnswer),
+        [Some(a), Some(b)] if strings.compared(a) == strings.compared(b) => Verdict::Equal(Reason::Choice),
+        _ => Verdict::Different(Reason::OtherWords),
+    };
+    Decided { verdict, gold: found[0].unwrap_or(""), prediction: found[1].unwrap_or("") }
+}
+
 fn one(args: &VerifyArgs, gold: &str, prediction: &str, rules: &Rules) -> Done {
-    let verdict = decide(args, gold, prediction, rules);
+    let decided = decide(args, gold, prediction, rules);
     let text = match (args.json, args.explain) {
-        (true, _) => Value::Object(told(&verdict)).to_string(),
-        (false, true) => verdict.to_string(),
-        (false, false) => name(&verdict).to_owned(),
+        (true, _) => Value::Object(told(args, &decided)).to_string(),
+        (false, true) => explained(&decided),
+        (false, false) => name(&decided.verdict).to_owned(),
     };
     show::print(format!("{text}\n").as_bytes())?;
-    Ok(match verdict {
+    Ok(match decided.verdict {
         Verdict::Equal(_) => ALL_SCORED,
         Verdict::Different(_) => NOT_EQUAL,
         Verdict::Unparsable { .. } | Verdict::TooComplex { .. } => SOME_SKIPPED,
@@ -68,7 +115,8 @@ fn pairs(args: &VerifyArgs, rules: &Rules) -> Done {
                 Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
             };
             let (gold, prediction) = (answer(&args.gold)?, answer(&args.pred)?);
-            let verdict = decide(args, &gold, &prediction, rules);
+            let decided = decide(args, &gold, &prediction, rules);
+            let (told, verdict) = (told(args, &decided), decided.verdict);
             count += 1;
             equal += u64::from(verdict.is_equal());
             undecided +=
@@ -76,7 +124,7 @@ fn pairs(args: &VerifyArgs, rules: &Rules) -> Done {
             let mut line = Map::new();
             line.insert("gold".into(), gold.into());
             line.insert("pred".into(), prediction.into());
-            line.extend(told(&verdict));
+            line.extend(told);
             ready += &Value::Object(line).to_string();
             ready.push('\n');
             if ready.len() > CHUNK {
@@ -99,10 +147,24 @@ fn name(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn told(verdict: &Verdict) -> Map<String, Value> {
+/// The verdict, and how each of the answers was read.
+fn explained(decided: &Decided<'_>) -> String {
+    let side = |answer: &str| match reading(answer) {
+        Ok(read) => format!("{answer}\n    read as {read}"),
+        Err(at) => format!("{answer}\n    not read from byte {at} on"),
+    };
+    format!("{}\ngold: {}\nprediction: {}", decided.verdict, side(decided.gold), side(decided.prediction))
+}
+
+fn told(args: &VerifyArgs, decided: &Decided<'_>) -> Map<String, Value> {
     let mut line = Map::new();
-    line.insert("verdict".into(), name(verdict).into());
-    match verdict {
+    line.insert("verdict".into(), name(&decided.verdict).into());
+    if args.explain {
+        for (key, answer) in [("gold_read", decided.gold), ("pred_read", decided.prediction)] {
+            line.insert(key.into(), reading(answer).ok().map_or(Value::Null, Value::String));
+        }
+    }
+    match &decided.verdict {
         Verdict::Equal(reason) | Verdict::Different(reason) => {
             line.insert("reason".into(), reason.words().into());
         }

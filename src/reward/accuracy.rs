@@ -20,7 +20,11 @@ pub(super) const ACCURACY: Entry = Entry {
 
 /// How a completion's answer is found, for every reward that asks whether it is right.
 pub(super) fn options(params: &Params<'_>) -> Result<Options> {
-    Ok(Options { last_number: params.flag("last_number", Options::default().last_number)? })
+    let default = Options::default();
+    Ok(Options {
+        try_extract_without_anchor: params.flag("last_number", default.try_extract_without_anchor)?,
+        ..default
+    })
 }
 
 struct Accuracy {

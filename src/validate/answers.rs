@@ -3,18 +3,19 @@
 //! One case a line. `{"gold", "pred", "expected": bool | null}` is a pair of answers as they stand; with
 //! `"match_types"` (Math-Verify's own cases) each is a text in which the answer has to be found. `"float_rounding"` and
 //! `"allow_set_relation_comp"` are rules; `"suspect"` says that the expectation is wrong, and why: such cases are
-//! listed and not counted.
+//! listed and not counted. Cases about where an answer stands are in a file of their own, see `extraction`.
 
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Suite, SuiteReport, records};
+use super::{Suite, SuiteReport, extraction, records};
 use crate::answer::{self, Rules, Verdict};
 use crate::error::{Place, Result};
 use crate::score::Settings;
 
-const FILES: &[&str] = &["math_verify_cases.jsonl", "math_grader_cases.jsonl", "real_model_answers.jsonl"];
+const FILES: &[&str] =
+    &["math_verify_cases.jsonl", "math_grader_cases.jsonl", "real_model_answers.jsonl", extraction::FILE];
 
 /// The suite.
 pub const SUITE: Suite = Suite {
@@ -34,6 +35,8 @@ struct Case {
     #[serde(default)]
     float_rounding: Option<u32>,
     #[serde(default)]
+    strict: Option<bool>,
+    #[serde(default)]
     allow_set_relation_comp: bool,
     #[serde(default)]
     suspect: Option<String>,
@@ -47,6 +50,15 @@ fn run(directory: &Path, _: &Settings) -> Result<SuiteReport> {
         // Where none is there, the first says so.
         if !path.exists() && FILES.iter().any(|file| directory.join(file).exists()) {
             report.notes.push(format!("{}: not there, left out", path.display()));
+            continue;
+        }
+        if *file == extraction::FILE {
+            let (n, wrong) = extraction::run(&path)?;
+            report.figure("agreement/answer_extraction_cases", (n - wrong.len()) as f64 / n.max(1) as f64);
+            report.n += n;
+            report.passed += n - wrong.len();
+            report.failed += wrong.len();
+            report.notes.extend(wrong);
             continue;
         }
         let (mut n, mut passed) = (0, 0);
@@ -93,6 +105,7 @@ fn verdict(case: &Case) -> Verdict {
     let defaults = Rules::default();
     let rules = Rules {
         float_rounding: case.float_rounding.or(defaults.float_rounding),
+        strict: case.strict.unwrap_or(defaults.strict),
         allow_set_relation_comp: case.allow_set_relation_comp,
         ..defaults
     };

@@ -4,6 +4,7 @@
 //! To add one: a file here and a line in [`SUITES`].
 
 pub mod answers;
+mod extraction;
 pub mod matcher;
 pub mod metrics;
 pub mod ranking;

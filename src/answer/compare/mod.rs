@@ -11,6 +11,8 @@ mod matrices;
 mod numbers;
 mod relations;
 
+use std::borrow::Cow;
+
 use dashu_int::UBig;
 use dashu_ratio::RBig;
 
@@ -23,15 +25,26 @@ use super::units;
 pub struct Rules {
     /// Decimals that count where one side was written with a point: 0.333333 is 1/3 with 6. `None`: all.
     pub float_rounding: Option<u32>,
+    /// Whether names of variables mean something, and a tuple is no set. Otherwise a prediction's variables stand for
+    /// those of the gold answer, in the order in which they are written.
+    pub strict: bool,
     /// Whether an inequality may stand for a gold set: −2 ≤ x ≤ 7 for [−2, 7].
     pub allow_set_relation_comp: bool,
+    /// Whether a prediction that cannot be read is different; otherwise the verdict is that it cannot be read.
+    pub unparsable_is_different: bool,
     /// Most steps of work.
     pub budget: u64,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { float_rounding: Some(6), allow_set_relation_comp: false, budget: 400_000 }
+        Rules {
+            float_rounding: Some(6),
+            strict: true,
+            allow_set_relation_comp: false,
+            unparsable_is_different: true,
+            budget: 400_000,
+        }
     }
 }
 
@@ -80,12 +93,14 @@ pub enum Reason {
     Choice,
     /// The completion states no answer.
     NoAnswer,
+    /// The prediction cannot be read, from this byte on.
+    Unreadable(usize),
 }
 
 impl Reason {
     /// In words.
-    pub fn words(self) -> &'static str {
-        match self {
+    pub fn words(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Reason::Spelling => "they are spelled the same",
             Reason::Number => "they are the same number, exactly",
             Reason::OtherNumber => "they are different numbers",
@@ -109,7 +124,10 @@ impl Reason {
             Reason::NoAnswer => "no answer is stated",
             Reason::Choice => "they are the same choice",
             Reason::PercentSign => "they are the same but for a percent sign, which may be left away",
-        }
+            Reason::Unreadable(at) => {
+                return format!("the prediction cannot be read from byte {at} on").into();
+            }
+        })
     }
 }
 
@@ -339,6 +357,10 @@ impl<'a> Comparer<'a> {
             | (Node::List(a) | Node::Set(a), Node::Tuple('(', ')', b)) => {
                 if a.count != b.count {
                     return self.no(Reason::Counts);
+                }
+                if !self.rules.strict {
+                    let (a, b) = (self.items(a), self.items(b));
+                    return self.in_any_order(&a, &b);
                 }
                 self.in_order(a, b)
             }

@@ -287,6 +287,12 @@ impl<'a> Parser<'a> {
                 let name = self.expr.name(&set);
                 Ok(self.expr.push(Node::Text(name)))
             }
+            // latex2sympy's own: a variable of that name.
+            "variable" => {
+                let mut name = String::new();
+                self.spelled_argument(&mut name)?;
+                self.symbol(&name)
+            }
             "begin" => self.environment(),
             "pmod" => self.fail(),
             _ if GREEK.contains(&name) => self.symbol(name),
@@ -356,6 +362,7 @@ impl<'a> Parser<'a> {
     pub(super) fn argument(&mut self) -> Result<Id> {
         match self.peek() {
             Some(Tok::Open('{')) => self.group(),
+            _ if !self.malformed => self.fail(),
             Some(Tok::Number(digits)) if digits.len() > 1 => {
                 // "\frac12": the first digit only.
                 let token = &mut self.tokens[self.at];

@@ -149,7 +149,24 @@ impl<'a> Parser<'a> {
                 _ => break,
             }
         }
+        let from = self.expr.nodes.len();
         let body = self.deeper(Self::product)?;
+        // Over i: there it is a number, and nothing imaginary.
+        let over = low.and_then(|low| match self.expr.node(low) {
+            Node::Relation('=' | '→', variable, _) => Some(variable),
+            _ => None,
+        });
+        if let Some(variable) = over
+            && self.expr.node(variable) == Node::I
+        {
+            let name = Node::Symbol(self.expr.name("i"));
+            self.expr.nodes[variable as usize] = name;
+            for node in &mut self.expr.nodes[from..] {
+                if *node == Node::I {
+                    *node = name;
+                }
+            }
+        }
         let none = self.expr.push(Node::Empty);
         let (variable, from) = match low.map(|low| self.expr.node(low)) {
             Some(Node::Relation('=' | '→', variable, from)) => (variable, from),

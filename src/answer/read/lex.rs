@@ -253,6 +253,7 @@ const COMMANDS: &[(&str, Meaning)] = &[
     ("triangle", Meaning::Own),
     ("upsilon", Meaning::Own),
     ("varepsilon", Meaning::Own),
+    ("variable", Meaning::Own),
     ("varnothing", Meaning::Same("emptyset")),
     ("varphi", Meaning::Own),
     ("vartheta", Meaning::Own),

@@ -1,5 +1,5 @@
 //! From text to what it says: [`lex`](mod@lex) makes tokens of LaTeX, plain text and Unicode, [`parse`](mod@parse) an
-//! expression of tokens.
+//! expression of tokens, [`print`](mod@print) SymPy's text of an expression.
 
 pub(super) mod expr;
 mod atoms;
@@ -8,5 +8,7 @@ mod lex;
 mod names;
 mod numbers;
 mod parse;
+mod print;
 
-pub(super) use parse::{Failure, parse};
+pub(super) use parse::{Failure, Reading, parse, parse_as};
+pub(super) use print::print;

@@ -24,23 +24,46 @@ pub(super) type Result<T> = std::result::Result<T, Failure>;
 const MOST_UNIT_WORDS: usize = 5;
 /// Brackets, powers and arguments inside of each other.
 const DEEPEST: u32 = 100;
+/// Operations in a row of which each is of the one before: `1/2/3`, `5!!`, unions.
+const LONGEST_ROWS: u32 = 300;
 
 /// Where the reading of an answer stands.
 pub(super) struct Parser<'a> {
     pub(super) tokens: Vec<Token<'a>>,
     pub(super) at: usize,
     pub(super) depth: u32,
+    /// Operations of others in a row so far: they nest without any brackets.
+    pub(super) rows: u32,
     /// Open bars.
     pub(super) bars: u32,
     /// Whether `1,234` is one number.
     pub(super) grouped: bool,
+    /// Whether `\frac12` may lack its braces.
+    pub(super) malformed: bool,
     pub(super) end: usize,
     pub(super) expr: &'a mut Expr,
 }
 
-/// Reads an answer into an arena, and gives its root. `grouped`: commas between three digits separate thousands.
+/// What is read as what.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::answer) struct Reading {
+    /// Commas between three digits separate thousands.
+    pub grouped: bool,
+    /// Arguments of commands may lack their braces.
+    pub malformed: bool,
+}
+
+/// [`parse_as`], with arguments that may lack their braces.
 pub(in crate::answer) fn parse(text: &str, grouped: bool, expr: &mut Expr) -> Result<Id> {
-    let mut parser = Parser { tokens: lex(text), at: 0, depth: 0, bars: 0, grouped, end: text.len(), expr };
+    parse_as(text, Reading { grouped, malformed: true }, expr)
+}
+
+/// Reads an answer into an arena, and gives its root.
+pub(in crate::answer) fn parse_as(text: &str, reading: Reading, expr: &mut Expr) -> Result<Id> {
+    let Reading { grouped, malformed } = reading;
+    let end = text.len();
+    let mut parser =
+        Parser { tokens: lex(text), at: 0, depth: 0, rows: 0, bars: 0, grouped, malformed, end, expr };
     parser.trim();
     let root = parser.list(None)?;
     match parser.tokens.get(parser.at) {
@@ -84,6 +107,12 @@ impl<'a> Parser<'a> {
         let found = parse(self);
         self.depth -= 1;
         found
+    }
+
+    /// One more operation in a row.
+    pub(super) fn in_a_row(&mut self) -> Result<()> {
+        self.rows += 1;
+        if self.rows > LONGEST_ROWS { Err(Failure::TooComplex) } else { Ok(()) }
     }
 
     /// Drops what an answer may be cut off with or set off by, and means nothing: "12^{", "185\", "x ,".
@@ -254,6 +283,7 @@ impl<'a> Parser<'a> {
         while let Some(Tok::Op(op @ ('∪' | '∩' | '∖'))) = self.peek() {
             self.at += 1;
             let right = self.sum()?;
+            self.in_a_row()?;
             left = self.expr.push(Node::SetOp(op, left, right));
         }
         Ok(left)
@@ -276,6 +306,7 @@ impl<'a> Parser<'a> {
                 '+' => terms.push(term),
                 '-' => terms.push(self.expr.push(Node::Neg(term))),
                 _ => {
+                    self.in_a_row()?;
                     let left = self.added(&terms);
                     terms = vec![self.expr.push(Node::PlusMinus(left, term, op == '∓'))];
                 }
@@ -354,7 +385,17 @@ impl<'a> Parser<'a> {
         if let Some(Tok::Op(op @ ('-' | '+'))) = self.peek() {
             self.at += 1;
             let inner = self.deeper(Self::product)?;
-            return Ok(if op == '-' { self.expr.push(Node::Neg(inner)) } else { inner });
+            if op == '+' {
+                return Ok(inner);
+            }
+            // −7 mod 3 is 2.
+            if let Node::Call(Func::Mod, kids) = self.expr.node(inner) {
+                let &[of, modulus] = self.expr.kids(kids) else { return self.fail() };
+                let negative = self.expr.push(Node::Neg(of));
+                let kids = self.expr.list(&[negative, modulus]);
+                return Ok(self.expr.push(Node::Call(Func::Mod, kids)));
+            }
+            return Ok(self.expr.push(Node::Neg(inner)));
         }
         let mut left = self.power()?;
         let mut factors = vec![left];
@@ -368,12 +409,22 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     let right = self.denominator()?;
                     left = self.multiplied(&factors);
+                    if matches!(self.expr.node(left), Node::Div(..)) {
+                        self.in_a_row()?;
+                    }
                     left = self.expr.push(Node::Div(left, right));
                     factors = vec![left];
                 }
                 Some(Tok::Command("mod")) => {
                     self.at += 1;
-                    let right = self.signed()?;
+                    let mut right = vec![self.signed()?];
+                    while let Some(tok) = self.peek()
+                        && self.follows(tok, right[right.len() - 1])
+                    {
+                        right.push(self.power()?);
+                    }
+                    self.in_a_row()?;
+                    let right = self.multiplied(&right);
                     left = self.multiplied(&factors);
                     let kids = self.expr.list(&[left, right]);
                     left = self.expr.push(Node::Call(Func::Mod, kids));
@@ -471,7 +522,11 @@ impl<'a> Parser<'a> {
 
     pub(super) fn postfix(&mut self, base: Id) -> Result<Id> {
         let mut base = base;
-        loop {
+        for round in 0.. {
+            // The first finds x², the second that no more comes.
+            if round > 1 {
+                self.in_a_row()?;
+            }
             match self.peek() {
                 Some(Tok::Op('^')) => {
                     self.at += 1;
@@ -509,9 +564,10 @@ impl<'a> Parser<'a> {
                 }
                 // A transpose, an index of what is no name.
                 Some(Tok::Op('_')) => return self.fail(),
-                _ => return Ok(base),
+                _ => break,
             }
         }
+        Ok(base)
     }
 
     /// `^\circ` and `^{\circ}`.

@@ -6,7 +6,7 @@ mod training;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use rlkd::models::plan::{Demand, KvType, MOST_SEQUENCES, PREFIXES};
 use rlkd::score::{decomposers, judges};
 use rlkd::validate::SUITES;
@@ -377,11 +377,14 @@ pub struct ReportArgs {
 /// `rlkd verify`.
 #[derive(Args)]
 pub struct VerifyArgs {
-    /// A gold answer and a prediction
-    #[arg(value_names = ["GOLD", "PREDICTION"], num_args = 2, allow_hyphen_values = true)]
-    pub pair: Vec<String>,
+    /// A gold answer
+    #[arg(value_name = "GOLD", allow_hyphen_values = true, requires = "answer")]
+    pub gold_answer: Option<String>,
+    /// A prediction
+    #[arg(value_name = "PREDICTION", allow_hyphen_values = true)]
+    pub answer: Option<String>,
     /// Files of pairs (.jsonl, .gz, .zst; - for standard input), one line each
-    #[arg(long = "file", value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath, conflicts_with = "pair")]
+    #[arg(long = "file", value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath, conflicts_with = "gold_answer")]
     pub files: Vec<PathBuf>,
     /// The column of the gold answer
     #[arg(long, value_name = "COLUMN", default_value = "gold")]
@@ -392,7 +395,29 @@ pub struct VerifyArgs {
     /// Look for the answers in whole texts
     #[arg(long)]
     pub texts: bool,
-    /// Say why
+    /// In texts: whether the last formula or number counts where nothing is marked as the answer
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub try_extract_without_anchor: bool,
+    /// In texts: how early boxes count. 0: before all else; 50: but "the final answer is" behind one comes first; from
+    /// 100 on: after what is stated; -1: never
+    #[arg(long, value_name = "N", default_value_t = 50, allow_hyphen_values = true)]
+    pub boxed_match_priority: i32,
+    /// In texts: any_match tries the next place where the first cannot be read, or has no value
+    #[arg(long, value_name = "MODE", default_value = "first_match", value_parser = ["first_match", "any_match"])]
+    pub extraction_mode: String,
+    /// In texts: whether the first place that cannot be read is the answer as it stands, or there is none
+    #[arg(long, value_name = "MODE", default_value = "first_match", value_parser = ["first_match", "no_fallback"])]
+    pub fallback_mode: String,
+    /// In texts: whether \frac12 counts, which has no braces
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub malformed_operators: bool,
+    /// Look in texts for one of these strings instead, as A,B,C,D
+    #[arg(long, value_name = "STRINGS", value_delimiter = ',')]
+    pub strings: Vec<String>,
+    /// With --strings: whether capital letters mean nothing
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub lowercase: bool,
+    /// Say why, and how both were read, in SymPy's syntax
     #[arg(long)]
     pub explain: bool,
     /// Print JSON
@@ -401,9 +426,15 @@ pub struct VerifyArgs {
     /// Decimals that count where a side was written with a point; 0: all
     #[arg(long, value_name = "N", default_value_t = 6)]
     pub float_rounding: u32,
+    /// false: other variables may stand for those of the gold answer, and sets for tuples
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub strict: bool,
     /// Let an inequality stand for a gold set
     #[arg(long)]
     pub allow_set_relation_comp: bool,
+    /// A prediction that cannot be read is not different, but unparsable
+    #[arg(long)]
+    pub keep_unparsable: bool,
     /// Most steps of work for a pair
     #[arg(long, value_name = "STEPS", default_value_t = rlkd::answer::Rules::default().budget)]
     pub budget: u64,
