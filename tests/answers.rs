@@ -282,7 +282,7 @@ fn what_was_read_is_told_in_sympys_syntax() {
     }
     assert_eq!(reading("\\frac{1}{"), Err(9));
     // No longer than a page, whatever is read.
-    for text in ["!".repeat(250), "+x".repeat(30_000), "10^{1000000}".into()] {
+    for text in ["/3".repeat(250), "+x".repeat(30_000), "10^{1000000}".into()] {
         assert!(reading(&format!("5{text}")).is_ok_and(|read| read.len() < 20_000));
     }
 }

@@ -91,14 +91,17 @@ pub(super) fn first_fit<'a>(
     options: Options,
     each: impl FnOnce(&mut Visit<'_, 'a>) -> bool,
 ) -> Option<Extracted<'a>> {
-    let (mut fitting, mut fallback) = (None, None);
+    /// Who writes more answers that cannot be read has none.
+    const MOST_TRIES: u32 = 64;
+    let (mut fitting, mut fallback, mut tries) = (None, None, 0);
     each(&mut |found| {
         match options.fit(found.text) {
             Fit::Yes => fitting = Some(found),
             Fit::Perhaps => fallback = fallback.or(Some(found)),
             Fit::No => {}
         }
-        fitting.is_some() || options.extraction_mode == ExtractionMode::FirstMatch
+        tries += 1;
+        fitting.is_some() || tries >= MOST_TRIES || options.extraction_mode == ExtractionMode::FirstMatch
     });
     fitting.or(fallback)
 }
@@ -113,8 +116,15 @@ pub(super) fn each_marked<'a>(text: &'a str, options: Options, visit: &mut Visit
         let later = if priority == 0 { None } else { final_statement(text, found.span.end as usize) };
         later.is_some_and(&mut *visit) || visit(found)
     };
-    tag(text, priority >= 0).is_some_and(&mut *visit)
-        || is_early && in_box(visit)
+    // Without boxes nothing that touches one counts.
+    let closed = if priority < 0 { box_spans(text) } else { Vec::new() };
+    let touches = |found: &Extracted<'_>| {
+        closed.iter().any(|span| span.start < found.span.end && found.span.start < span.end)
+    };
+    let visit: &mut Visit<'_, 'a> = &mut |found| !touches(&found) && visit(found);
+    priority == 0 && in_box(visit)
+        || tag(text, priority > 0).is_some_and(&mut *visit)
+        || is_early && priority > 0 && in_box(visit)
         || (priority >= 0 || boxed(text, 0).is_none()) && whole(text).is_some_and(&mut *visit)
         || each_stated(text, visit)
         || lone_choice(text).is_some_and(&mut *visit)
@@ -128,7 +138,7 @@ pub(super) fn each_unmarked<'a>(text: &'a str, options: Options, visit: &mut Vis
     const MOST: usize = 16;
     let closed = if options.boxed_match_priority < 0 { box_spans(text) } else { Vec::new() };
     let is_open = |found: &Extracted<'_>| {
-        !closed.iter().any(|span| span.start <= found.span.start && found.span.end <= span.end)
+        !closed.iter().any(|span| span.start < found.span.end && found.span.start < span.end)
     };
     let found = formulas(text);
     let first = match (found.last(), last_number(text)) {
@@ -358,10 +368,17 @@ pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
         return None;
     }
     let text = found.text;
-    let joint = [" is ", " are ", " be ", "= "]
-        .iter()
-        .filter_map(|joint| Some(text.rfind(joint)? + joint.len()))
-        .max();
+    // Whoever names several, or what it is not, has not answered.
+    let hedges = ["or", "not", "between", "either", "neither", "maybe", "perhaps"];
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '\'');
+    if words.any(|word| hedges.contains(&word.to_lowercase().as_str()) || word.ends_with("n't")) {
+        return None;
+    }
+    const JOINTS: [&str; 16] = [
+        " is ", " are ", " be ", "= ", " has ", " have ", " had ", " cost ", " costs ", " paid ", " pays ",
+        " earns ", " made ", " makes ", " spent ", " weighs ",
+    ];
+    let joint = JOINTS.iter().filter_map(|joint| Some(text.rfind(joint)? + joint.len())).max();
     let tail = joint.map(|at| &text[at..]).filter(|tail| tail.contains(|c: char| c.is_ascii_digit()));
     first_number(tail.unwrap_or(text))
 }
@@ -377,17 +394,64 @@ fn first_number(text: &str) -> Option<&str> {
 /// The last number: digits with separators, a sign, a fraction bar, an exponent, a percent sign.
 fn last_number(text: &str) -> Option<Extracted<'_>> {
     let mut end = text.len();
-    // "AZYUK2A" has a digit and no number.
-    loop {
+    // "AZYUK2A" has a digit and no number. Who writes more of them has none.
+    const MOST_TRIES: u32 = 1_000;
+    for _ in 0..MOST_TRIES {
         let found = last_number_before(text, end)?;
         let start = found.span.start as usize;
         let is_inside =
             text[..start].ends_with(|c: char| c.is_alphabetic() || c == '_') && !found.text.starts_with('-');
         if !is_inside {
-            return mixed(text, found);
+            return mixed(text, found).map(|found| widened(text, found));
         }
         end = start;
     }
+    None
+}
+
+/// A number with what makes another value of it: 2√3, π/2, x^2, 3!, 4:5, (4, 5), 1 million.
+fn widened<'a>(text: &'a str, found: Extracted<'a>) -> Extracted<'a> {
+    /// How far it may reach, in bytes.
+    const FAR: usize = 60;
+    let (start, end) = (found.span.start as usize, found.span.end as usize);
+    let whole = |from: usize, to: usize| {
+        answer(text, Span::new(from, to), How::LastNumber)
+            .filter(|wide| parse(wide.text, true, &mut Expr::default()).is_ok())
+            .unwrap_or(found)
+    };
+    let rest = &text[end..];
+    let next_word = rest.trim_start_matches(' ');
+    let many = ["hundred", "thousand", "million", "billion", "trillion", "dozen"];
+    if let Some(word) = many.iter().find(|word| next_word.starts_with(**word)) {
+        return whole(start, end + (rest.len() - next_word.len()) + word.len());
+    }
+    // A pair or an interval.
+    if let Some(close) = next_word.chars().next().filter(|c| matches!(c, ')' | ']' | '}')) {
+        let mut from = start.saturating_sub(FAR);
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+        let open = text[from..start].rfind(['(', '[', '{']).map(|at| from + at);
+        if let Some(open) = open
+            .filter(|&open| text[open..start].contains(',') && !text[open..start].contains([')', ']', '}']))
+        {
+            return whole(open, end + (rest.len() - next_word.len()) + close.len_utf8());
+        }
+    }
+    let is_sign = |c: char| matches!(c, '√' | 'π' | '^' | '!' | ':' | '∛');
+    let part =
+        |c: char| c.is_alphanumeric() || is_sign(c) || matches!(c, '/' | '*' | '(' | ')' | '.' | '×' | '·');
+    let mut from = start;
+    for (at, c) in text[..start].char_indices().rev() {
+        if !part(c) || start - at > FAR {
+            break;
+        }
+        from = at;
+    }
+    let length = rest.char_indices().find(|&(at, c)| !part(c) || at > FAR).map_or(rest.len(), |(at, _)| at);
+    let to = end + rest[..length].trim_end_matches(['.', ':', '!']).len();
+    let to = if rest[..length].starts_with('!') { to.max(end + 1) } else { to };
+    if text[from..to].contains(is_sign) { whole(from, to) } else { found }
 }
 
 /// With the whole number in front of a fraction; `None` if the two are no number: 11 6/6.

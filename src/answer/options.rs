@@ -2,6 +2,7 @@
 
 use super::read::expr::{Big, Expr, Node};
 use super::read::{Reading, parse_as};
+use super::verify::LONGEST;
 
 /// Which of the places where an answer may stand are tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +69,9 @@ impl Options {
             && self.fallback_mode == FallbackMode::FirstMatch;
         if takes_all && self.malformed_operators {
             return Fit::Yes;
+        }
+        if text.len() > LONGEST {
+            return if self.fallback_mode == FallbackMode::NoFallback { Fit::No } else { Fit::Perhaps };
         }
         let mut expr = Expr::default();
         let reads = |malformed, expr: &mut Expr| parse_as(text, Reading { grouped: true, malformed }, expr);

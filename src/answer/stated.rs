@@ -168,9 +168,12 @@ fn value(rest: &str) -> &str {
             '.' | '!' | '?' | ';' if depth <= 0 => next.is_empty() || next.starts_with(char::is_whitespace),
             ',' if depth <= 0 => {
                 let word = next.trim_start();
-                word.len() < next.len() && word.starts_with(char::is_alphabetic)
+                // In a sentence, what counts may stand in a later clause.
+                word.len() < next.len() && word.starts_with(char::is_alphabetic) && !is_prose(&rest[..at])
             }
             // Closing emphasis; "2**3" is a power.
+            '*' if previous == ' ' => false,
+            '*' if previous == '*' => false,
             '*' => next.strip_prefix('*').is_some_and(|after| !after.starts_with(char::is_alphanumeric)),
             '<' => next.starts_with('/'),
             _ => {
@@ -189,7 +192,7 @@ fn value(rest: &str) -> &str {
 
 /// Plain words, as no formula has them: two letters or more after a space, and no LaTeX.
 pub(super) fn is_prose(text: &str) -> bool {
-    !text.contains('\\')
+    !text.replace("\\$", "").contains('\\')
         && text.split(' ').skip(1).any(|word| word.len() > 1 && word.bytes().all(|b| b.is_ascii_alphabetic()))
 }
 
@@ -224,7 +227,18 @@ pub(super) fn choice(text: &str) -> Option<Choice> {
     let alone = after
         .trim_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '.' | ')' | '$' | '}'))
         .is_empty();
-    Some(Choice { at, letter: letter as char, alone, marked: closed && !after.trim_start().starts_with('=') })
+    // "(A) or (B)" is no choice.
+    let goes_on = {
+        let after = after.trim_start_matches([' ', ',', '/', '*']);
+        let joint =
+            ["or ", "and ", "OR "].iter().find_map(|joint| after.strip_prefix(joint)).unwrap_or(after);
+        let other = joint.trim_start_matches([' ', '(', '*']);
+        (joint.len() < after.len() || after.starts_with('('))
+            && other.starts_with(|c: char| ('A'..='J').contains(&c))
+            && !other[1..].starts_with(|c: char| c.is_alphanumeric())
+    };
+    let marked = closed && !goes_on && !after.trim_start().starts_with('=');
+    Some(Choice { at, letter: letter as char, alone, marked })
 }
 
 /// A last line that is a choice letter and nothing else.

@@ -28,7 +28,8 @@ const NEAR: usize = 50;
 impl Strings {
     /// The string that a text gives as its answer: the last one near behind "final answer", else near behind "answer:",
     /// else near behind "answer"; else, if that is allowed, the one that the text begins with; else the last one.
-    /// Strings stand between white space, marks and emphasis: the "A" of "A dog" is one, that of "Apple" is none.
+    /// Strings stand between white space, marks and emphasis: "Apple" has no A. The article of "A dog" is none, nor is
+    /// what stands behind "not", or what "or" joins to another.
     pub fn extract<'a>(&self, text: &'a str) -> Option<Extracted<'a>> {
         let found: Vec<Span> = self.all(text);
         let lower = text.to_ascii_lowercase();
@@ -55,6 +56,13 @@ impl Strings {
             || found.first().filter(|span| text[..span.start as usize].trim_matches(['*', ' ']).is_empty());
         let plain = || if self.try_extract_without_anchor { head().or_else(|| found.last()) } else { None };
         let span = *anchored.or_else(plain)?;
+        // "A or B" is no choice.
+        let rest = text[span.end as usize..].trim_start_matches([' ', ')', '*', ',']);
+        let joined = ["or ", "and "].iter().find_map(|joint| rest.strip_prefix(joint));
+        let next = joined.map(|rest| text.len() - rest.trim_start_matches([' ', '(', '*']).len());
+        if next.is_some_and(|next| found.iter().any(|other| other.start as usize == next)) {
+            return None;
+        }
         answer(text, span, How::Choice)
     }
 
@@ -69,7 +77,8 @@ impl Strings {
         let mut free = 0;
         for (at, _) in text.char_indices() {
             if at < free
-                || text[..at].ends_with(|c: char| !c.is_whitespace() && !matches!(c, '*' | '(' | '{' | '$'))
+                || text[..at]
+                    .ends_with(|c: char| !c.is_whitespace() && !matches!(c, '*' | '(' | '{' | '$' | '>'))
             {
                 continue;
             }
@@ -78,22 +87,51 @@ impl Strings {
                 rest.is_empty()
                     || rest.starts_with(|c: char| {
                         c.is_whitespace()
-                            || matches!(c, '*' | '.' | ',' | ':' | ';' | '!' | '?' | ')' | '}' | '$')
+                            || matches!(c, '*' | '.' | ',' | ':' | ';' | '!' | '?' | ')' | '}' | '$' | '<')
                     })
             };
             let longest = self
                 .strings
                 .iter()
-                .filter(|string| !string.is_empty() && text[at..].starts_with(string.as_str()))
+                .filter(|string| !string.is_empty() && self.stands_at(string, text, at))
                 .filter(ends_well)
                 .max_by_key(|string| string.len());
             if let Some(string) = longest {
                 free = at + string.len();
-                found.push(Span::new(at, free));
+                if !is_denied(&text[..at]) && !is_article(string, &text[free..]) {
+                    found.push(Span::new(at, free));
+                }
             }
         }
         found
     }
+}
+
+impl Strings {
+    /// Whether a string stands in a text at this byte. Letters alone are capital or small as they are given.
+    fn stands_at(&self, string: &str, text: &str, at: usize) -> bool {
+        let Some(here) = text.get(at..at + string.len()) else { return false };
+        here == string || self.lowercase && string.len() > 1 && here.eq_ignore_ascii_case(string)
+    }
+}
+
+/// Whether what follows is what the answer is not.
+fn is_denied(before: &str) -> bool {
+    let before = before.trim_end_matches([' ', '(', '*']);
+    let from = before.rfind(|c: char| c.is_whitespace()).map_or(0, |at| at + 1);
+    let word = before[from..].to_ascii_lowercase();
+    matches!(word.as_str(), "not" | "neither" | "nor") || word.ends_with("n't")
+}
+
+/// Whether a letter is the article of a noun: "A triangle has".
+fn is_article(string: &str, rest: &str) -> bool {
+    const VERBS: [&str; 8] = ["is", "because", "since", "as", "and", "or", "was", "for"];
+    if string != "A" {
+        return false;
+    }
+    let Some(rest) = rest.strip_prefix(' ') else { return false };
+    let word = rest.split(|c: char| !c.is_alphabetic()).next().unwrap_or("");
+    word.starts_with(|c: char| c.is_ascii_lowercase()) && !VERBS.contains(&word)
 }
 
 #[cfg(test)]
@@ -113,6 +151,11 @@ mod tests {
             ("A or B? The answer: (D), not A.", Some("D")),
             ("answer: A\nFinal answer: B", Some("B")),
             ("Apple", None),
+            ("<answer>B</answer>", Some("B")),
+            ("The answer is not A.", None),
+            ("The answer is not A but B.", Some("B")),
+            ("A triangle is drawn. We choose C.", Some("C")),
+            ("The answer is A or B.", None),
             ("", None),
         ] {
             assert_eq!(letters.extract(text).map(|found| found.text), expected, "{text:?}");
@@ -122,6 +165,7 @@ mod tests {
         let words =
             Strings { strings: ["yes", "no", "no way"].map(str::to_owned).to_vec(), ..Strings::default() };
         assert_eq!(words.extract("the answer is no way.").map(|found| found.text), Some("no way"));
+        assert_eq!(words.extract("Yes").map(|found| found.text), Some("Yes"));
         assert_eq!(letters.compared("A"), "a");
         assert_eq!(Strings { lowercase: false, ..letters }.compared("A"), "A");
     }

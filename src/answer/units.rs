@@ -1,11 +1,11 @@
-//! Units of measure that are converted. Others are words, and words are not compared.
+//! Units of measure that are converted. Others are words: the same as long as one has all those of the other.
 
 use dashu_ratio::RBig;
 
 /// What a unit measures, and how many of the smallest one it is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Unit {
-    pub measures: &'static str,
+    pub measures: String,
     pub factor: RBig,
 }
 
@@ -31,10 +31,19 @@ const UNITS: &[(&[&str], &str, u64, u64)] = &[
     (&["min", "minute"], "time", 60, 1),
     (&["h", "hr", "hour"], "time", 3_600, 1),
     (&["day"], "time", 86_400, 1),
+    (&["month"], "months", 1, 1),
+    (&["year", "yr"], "months", 12, 1),
     (&["week"], "time", 604_800, 1),
     (&["ml", "milliliter", "millilitre"], "volume", 1, 1_000),
     (&["cl", "centiliter", "centilitre"], "volume", 1, 100),
     (&["l", "liter", "litre"], "volume", 1, 1),
+    (&["gallon", "gal"], "gallons", 1, 1),
+    (&["quart", "qt"], "gallons", 1, 4),
+    (&["pint", "pt"], "gallons", 1, 8),
+    (&["mph"], "length/time", 1_609_344, 3_600_000),
+    (&["kph", "kmh"], "length/time", 1_000, 3_600),
+    (&["€", "euro", "eur"], "euros", 1, 1),
+    (&["£", "gbp"], "pounds", 1, 1),
     (&["cent", "¢"], "dollars", 1, 100),
     (&["$", "dollar", "usd"], "dollars", 1, 1),
 ];
@@ -42,6 +51,11 @@ const UNITS: &[(&[&str], &str, u64, u64)] = &[
 /// Reads a unit: one of the table, in the singular or plural, squared or cubed.
 pub(super) fn read(text: &str) -> Option<Unit> {
     let text = text.trim().trim_end_matches('.');
+    if let Some((top, bottom)) = text.split_once('/').or_else(|| text.split_once(" per ")) {
+        let (top, bottom) = (read(top)?, read(bottom)?);
+        let measures = format!("{}/{}", top.measures, bottom.measures);
+        return Some(Unit { measures, factor: top.factor / bottom.factor });
+    }
     let (name, power) = match text.rsplit_once('^') {
         Some((name, "2")) => (name, 2),
         Some((name, "3")) => (name, 3),
@@ -62,9 +76,24 @@ pub(super) fn read(text: &str) -> Option<Unit> {
         ("length", 2) => "area",
         // A litre is a cubic decimetre.
         ("length", _) => {
-            return Some(Unit { measures: "volume", factor: factor * RBig::from(1_000u32) });
+            return Some(Unit { measures: "volume".into(), factor: factor * RBig::from(1_000u32) });
         }
         _ => return None,
     };
-    Some(Unit { measures, factor })
+    Some(Unit { measures: measures.into(), factor })
+}
+
+/// Whether two units that are not known are other words: each has one that the other lacks.
+pub(super) fn are_other_words(a: &str, b: &str) -> bool {
+    fn words(unit: &str) -> Vec<String> {
+        let parts = unit.split(|c: char| c.is_whitespace() || matches!(c, '.' | ',' | '/' | '-' | '{' | '}'));
+        let plain = |word: &str| {
+            let word = word.to_lowercase();
+            let word = word.strip_suffix("es").or_else(|| word.strip_suffix('s')).unwrap_or(&word);
+            if word == "$" { "dollar".to_owned() } else { word.trim_end_matches('e').to_owned() }
+        };
+        parts.filter(|word| !word.is_empty()).map(plain).collect()
+    }
+    let (a, b) = (words(a), words(b));
+    a.iter().any(|word| !b.contains(word)) && b.iter().any(|word| !a.contains(word))
 }

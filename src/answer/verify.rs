@@ -11,7 +11,7 @@ use super::read::{Failure, parse, print};
 use super::stated::choice;
 
 /// Longer answers are compared letter by letter only.
-const LONGEST: usize = 1 << 16;
+pub(super) const LONGEST: usize = 1 << 16;
 
 /// One of the two answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,8 @@ pub fn verify(gold: &str, prediction: &str, rules: &Rules) -> Verdict {
             return Verdict::Different(Reason::OtherNumber);
         }
     }
-    if says_nothing(gold) {
+    let is_long = |text: &str| text.len() > LONGEST;
+    if empty(gold).is_some() || !is_long(gold) && says_nothing(gold) {
         return Verdict::Unparsable { which: Side::Gold, at: 0 };
     }
     if gold == prediction {
@@ -90,8 +91,11 @@ pub fn verify(gold: &str, prediction: &str, rules: &Rules) -> Verdict {
     if empty(prediction).is_some() {
         return Verdict::Different(Reason::Kinds);
     }
-    if gold.len() > LONGEST || prediction.len() > LONGEST {
+    if is_long(gold) || is_long(prediction) {
         return Verdict::TooComplex { budget: rules.budget };
+    }
+    if let Some(same) = words(gold, prediction) {
+        return if same { Verdict::Equal(Reason::Words) } else { Verdict::Different(Reason::OtherWords) };
     }
     let mut found = read_and_compare(gold, prediction, rules, true, false);
     let has_comma = gold.contains(',') || prediction.contains(',');
@@ -109,6 +113,36 @@ pub fn verify(gold: &str, prediction: &str, rules: &Rules) -> Verdict {
         return Verdict::Equal(Reason::Choice);
     }
     found
+}
+
+/// Whether two words are the same; `None` where one of them is none, or they may be products of letters.
+fn words(gold: &str, prediction: &str) -> Option<bool> {
+    /// Words that are no product of letters, though they could be.
+    const SHORT: &[&str] =
+        &["yes", "no", "on", "off", "up", "to", "is", "it", "or", "and", "not", "odd", "tie"];
+    let plain = [gold, prediction].map(|text| text.trim_end_matches('.'));
+    let is_word = |text: &str| text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let [a, b] = plain;
+    if !is_word(a) || !is_word(b) {
+        return None;
+    }
+    if a.eq_ignore_ascii_case(b) && (a.len() > 2 || a[1..] == b[1..]) {
+        return Some(true);
+    }
+    // Points and orders: ABC is not BAC.
+    let is_label = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_short = |text: &str| SHORT.contains(&text.to_lowercase().as_str());
+    (is_label(a) && is_label(b) || is_short(a) || is_short(b)).then_some(false)
+}
+
+/// The runs of digits of a text.
+fn runs_of_digits(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty())
+}
+
+/// Whether two texts are spelled alike but for what means nothing. White space between digits means something.
+fn spelled_alike(gold: &str, prediction: &str) -> bool {
+    plain(gold) == plain(prediction) && runs_of_digits(gold).eq(runs_of_digits(prediction))
 }
 
 /// How an answer is read, in SymPy's syntax; or the byte from which on it cannot be.
@@ -143,7 +177,7 @@ fn read_and_compare(gold: &str, prediction: &str, rules: &Rules, grouped: bool, 
         (Ok(one), Ok(other)) => (one, other),
         (one, other) => {
             let (a, b) = (plain(gold), plain(prediction));
-            if a == b {
+            if spelled_alike(gold, prediction) {
                 return Verdict::Equal(Reason::Words);
             }
             return match (one, other) {
@@ -166,14 +200,27 @@ fn read_and_compare(gold: &str, prediction: &str, rules: &Rules, grouped: bool, 
     }
     let mut comparer = Comparer::new(&mut expr, *rules);
     if comparer.same(one, other) {
-        return Verdict::Equal(comparer.reason);
+        let reason = comparer.reason;
+        // x > 2 and x < 5 are one interval, x > 2 or x < 5 are all numbers.
+        let inequalities = [one, other].iter().all(|&id| {
+            matches!(expr.node(id), Node::List(_))
+                && expr.any(id, |node| matches!(node, Node::Relation('<' | '>' | '≤' | '≥', ..)))
+        });
+        if inequalities
+            && joint(gold) != joint(prediction)
+            && joint(gold).is_some()
+            && joint(prediction).is_some()
+        {
+            return Verdict::Different(Reason::Relations);
+        }
+        return Verdict::Equal(reason);
     }
     if comparer.budget.is_spent() {
-        return if plain(gold) == plain(prediction) { Verdict::Equal(Reason::Spelling) } else { too_complex };
+        return if spelled_alike(gold, prediction) { Verdict::Equal(Reason::Spelling) } else { too_complex };
     }
     let reason = comparer.reason;
     if matches!(reason, Reason::NotShown | Reason::Kinds | Reason::OtherWords | Reason::Relations)
-        && plain(gold) == plain(prediction)
+        && spelled_alike(gold, prediction)
     {
         return Verdict::Equal(Reason::Spelling);
     }
@@ -206,6 +253,16 @@ fn rename(expr: &mut Expr, from: usize) {
     }
 }
 
+/// Whether "or" joins the parts of a text (`true`), or "and".
+fn joint(text: &str) -> Option<bool> {
+    let mut words = text.split(|c: char| !c.is_alphabetic() && c != '\\').filter(|word| !word.is_empty());
+    words.find_map(|word| match word.to_lowercase().trim_start_matches("\\text\\") {
+        "or" | "\\lor" | "\\vee" => Some(true),
+        "and" | "\\land" | "\\wedge" => Some(false),
+        _ => None,
+    })
+}
+
 /// Where an answer that says nothing ends, if it is one.
 fn empty(text: &str) -> Option<usize> {
     let says = |c: char| c.is_alphanumeric() || matches!(c, '\\' | '∞' | '∅' | '½' | '{' | '}' | '*' | '?');
@@ -214,7 +271,11 @@ fn empty(text: &str) -> Option<usize> {
 
 /// Whether a text is one number: perhaps with a sign, a unit or a percent sign, or a fraction of two.
 pub(super) fn is_number(text: &str) -> bool {
+    const LONGEST: usize = 1 << 12;
     let mut expr = Expr::default();
+    if text.len() > LONGEST {
+        return digits(text).is_some();
+    }
     let Ok(mut id) = parse(text, true, &mut expr) else { return false };
     loop {
         id = match expr.node(id) {

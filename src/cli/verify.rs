@@ -1,10 +1,14 @@
 //! `rlkd verify`.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use rlkd::answer::{
     self, ExtractionMode, FallbackMode, Options, Reason, Rules, Side, Strings, Verdict, reading,
 };
 use rlkd::dataset::read_records;
 use rlkd::{Error, Result};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::args::VerifyArgs;
@@ -66,7 +70,7 @@ fn decide<'a>(args: &VerifyArgs, gold: &'a str, prediction: &'a str, rules: &Rul
 /// The verdict where an answer is one of a few strings.
 fn one_of<'a>(args: &VerifyArgs, gold: &'a str, prediction: &'a str) -> Decided<'a> {
     let strings = Strings {
-        strings: args.strings.clone(),
+        strings: args.strings.iter().map(|string| string.trim().to_owned()).collect(),
         try_extract_without_anchor: args.try_extract_without_anchor,
         lowercase: args.lowercase,
     };
@@ -98,30 +102,31 @@ fn one(args: &VerifyArgs, gold: &str, prediction: &str, rules: &Rules) -> Done {
 /// One line for each record: the two answers and the verdict.
 fn pairs(args: &VerifyArgs, rules: &Rules) -> Done {
     const CHUNK: usize = 1 << 16;
-    let (mut count, mut equal, mut undecided) = (0u64, 0u64, 0u64);
+    let (mut count, mut equal, mut undecided, mut bad) = (0u64, 0u64, 0u64, 0u64);
     let mut ready = String::new();
     for file in &args.files {
-        for (number, record) in (1u64..).zip(read_records::<Map<String, Value>>(file)?) {
-            let record = record?;
-            let answer = |column: &str| -> Result<String> {
-                let value = record.get(column).ok_or_else(|| {
-                    let had: Vec<&str> = record.keys().map(String::as_str).collect();
-                    Error::data(format!(
-                        "{}: record {number} has no {column:?}; it has {}. Say which with --gold and --pred",
-                        file.display(),
-                        had.join(", ")
-                    ))
-                })?;
-                Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        for record in read_records::<BTreeMap<String, Box<RawValue>>>(file)? {
+            count += 1;
+            let answers = record.and_then(|record| {
+                Ok([column(&record, &args.gold, file, count)?, column(&record, &args.pred, file, count)?])
+            });
+            let [gold, prediction] = match answers {
+                Ok(answers) => answers,
+                // As for a bad record elsewhere: told in its place, and on with the next.
+                Err(error) => {
+                    bad += 1;
+                    ready += &serde_json::json!({ "record": count, "error": error.to_string() }).to_string();
+                    ready.push('\n');
+                    continue;
+                }
             };
-            let (gold, prediction) = (answer(&args.gold)?, answer(&args.pred)?);
             let decided = decide(args, &gold, &prediction, rules);
             let (told, verdict) = (told(args, &decided), decided.verdict);
-            count += 1;
             equal += u64::from(verdict.is_equal());
             undecided +=
                 u64::from(matches!(verdict, Verdict::Unparsable { .. } | Verdict::TooComplex { .. }));
             let mut line = Map::new();
+            line.insert("record".into(), count.into());
             line.insert("gold".into(), gold.into());
             line.insert("pred".into(), prediction.into());
             line.extend(told);
@@ -133,9 +138,36 @@ fn pairs(args: &VerifyArgs, rules: &Rules) -> Done {
         }
     }
     show::print(ready.as_bytes())?;
-    let different = count - equal - undecided;
-    show::say(&format!("{count} pairs: {equal} equal, {different} different, {undecided} not decided\n"));
-    Ok(if undecided > 0 { SOME_SKIPPED } else { ALL_SCORED })
+    let different = count - equal - undecided - bad;
+    let told =
+        if bad > 0 { format!(", {bad} bad records: see \"error\" in their lines") } else { String::new() };
+    show::say(&format!(
+        "{count} pairs: {equal} equal, {different} different, {undecided} not decided{told}\n"
+    ));
+    Ok(if undecided + bad > 0 { SOME_SKIPPED } else { ALL_SCORED })
+}
+
+/// An answer of a record: a text, or a number as it is written; nothing for null.
+fn column(record: &BTreeMap<String, Box<RawValue>>, name: &str, file: &Path, at: u64) -> Result<String> {
+    let place = || format!("{}: record {at}", file.display());
+    let Some(value) = record.get(name) else {
+        let had: Vec<&str> = record.keys().map(String::as_str).collect();
+        return Err(Error::data(format!(
+            "{} has no {name:?}; it has {}. Say which with --gold and --pred",
+            place(),
+            had.join(", ")
+        )));
+    };
+    let raw = value.get();
+    match raw.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(raw)
+            .map_err(|error| Error::data(format!("{}: {name:?} is no text: {error}", place()))),
+        Some(b'[' | b'{') => {
+            Err(Error::data(format!("{}: {name:?} is a list or an object: give a text or a number", place())))
+        }
+        Some(b'n') => Ok(String::new()),
+        _ => Ok(raw.to_owned()),
+    }
 }
 
 fn name(verdict: &Verdict) -> &'static str {

@@ -169,10 +169,21 @@ impl Comparer<'_> {
                     let value = Valuer::new(self.expr, p, 0, &mut self.budget).value(point)?;
                     values.push((value.im.is_none() && self.expr.is_constant(point)).then_some(value.re)?);
                 }
-                let mut order: Vec<usize> = (0..points.len()).collect();
-                order.sort_by(|&a, &b| {
-                    p.sub(&values[a], &values[b]).and_then(|d| p.sign(&d)).unwrap_or(Ordering::Equal)
-                });
+                // In their order, if it can be told of any two that are compared.
+                let mut order: Vec<usize> = Vec::with_capacity(points.len());
+                for (at, value) in values.iter().enumerate() {
+                    self.budget.spend(64).ok()?;
+                    let (mut low, mut high) = (0, order.len());
+                    while low < high {
+                        let middle = low.midpoint(high);
+                        match p.sign(&p.sub(value, &values[order[middle]])?)? {
+                            Ordering::Less => high = middle,
+                            Ordering::Greater => low = middle + 1,
+                            Ordering::Equal => return None,
+                        }
+                    }
+                    order.insert(low, at);
+                }
                 points = order.into_iter().map(|at| points[at]).collect();
                 let infinity = self.expr.push(Node::Infinity);
                 let mut left = self.expr.push(Node::Neg(infinity));
@@ -243,7 +254,7 @@ impl Comparer<'_> {
             let zero = |this: &mut Self, id| {
                 exact(this.expr, id, &mut this.budget).is_some_and(|value| value.is_zero())
             };
-            if zero(self, *x) || zero(self, *y) {
+            if [*x, *y, a[0], b[0]].into_iter().any(|id| zero(self, id)) {
                 if !(self.values(a[0], b[0]) && self.values(*x, *y)) {
                     return false;
                 }

@@ -12,13 +12,15 @@ mod numbers;
 mod relations;
 
 use std::borrow::Cow;
-
-use dashu_int::UBig;
-use dashu_ratio::RBig;
+use std::cmp::Ordering;
 
 use super::budget::Budget;
 use super::read::expr::{Expr, Id, Kids, Node};
 use super::units;
+use super::value::exact::in_base;
+use super::value::interval::Interval;
+use super::value::narrow::Narrow;
+use super::value::points::Valuer;
 
 /// How answers are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub enum Reason {
     Values,
     /// They have other values at a random point.
     OtherValues,
+    /// They agree at every whole number that was tried.
+    WholeNumbers,
     /// Nothing shows that they are equal.
     NotShown,
     /// The same words.
@@ -111,6 +115,7 @@ impl Reason {
             }
             Reason::Values => "they have the same values to 2^-160 at random points",
             Reason::OtherValues => "they have different values at a random point",
+            Reason::WholeNumbers => "they have the same values at all whole numbers that were tried",
             Reason::NotShown => "nothing shows that they are equal",
             Reason::Words => "they are the same words",
             Reason::OtherWords => "they are different words",
@@ -181,19 +186,23 @@ impl<'a> Comparer<'a> {
                 self.inequalities((op, a, b), (with, c, d))
             }
             (
-                Node::Relation(op @ ('∈' | '∉' | '⊂' | '⊆' | '⊃' | '⊇' | '≡' | '→' | '⇔'), a, b),
+                Node::Relation(
+                    op @ ('∈' | '∉' | '⊂' | '⊆' | '⊃' | '⊇' | '≡' | '≅' | '∼' | '≈' | '→' | '⇔'),
+                    a,
+                    b,
+                ),
                 Node::Relation(with, c, d),
             ) if op == with => self.same(a, c) && self.same(b, d),
             (Node::Chain(a), Node::Chain(b)) => self.chains(a, b),
             (Node::Relation('=' | '∈', name, value), _) if self.is_name(name) => self.same(value, other),
             (_, Node::Relation('=' | '∈', name, value)) if self.is_name(name) => self.same(gold, value),
             (Node::Relation('=', value, name), _) if self.is_name(name) => self.same(value, other),
-            // "520 - 480 = 40"
+            // "520 - 480 = 40", if that is true
             (_, Node::Relation('=', a, b)) if self.expr.is_constant(a) && self.expr.is_constant(b) => {
-                self.same(gold, b)
+                if self.same(a, b) { self.same(gold, b) } else { self.no(Reason::NotShown) }
             }
             (Node::Relation('=', a, b), _) if self.expr.is_constant(a) && self.expr.is_constant(b) => {
-                self.same(b, other)
+                if self.same(a, b) { self.same(b, other) } else { self.no(Reason::NotShown) }
             }
             (_, Node::Relation('=', value, name)) if self.is_name(name) => self.same(gold, value),
             (Node::Relation(..) | Node::Chain(_), Node::Tuple(..) | Node::SetOp(..) | Node::Set(_)) => {
@@ -210,6 +219,18 @@ impl<'a> Comparer<'a> {
             }
             _ => self.same_things(gold, other),
         }
+    }
+
+    /// Whether two numbers differ by a tenth at most.
+    fn are_roughly(&mut self, a: Id, b: Id) -> bool {
+        let [a, b] = [a, b].map(|id| {
+            let value = Valuer::new(self.expr, Narrow, 0, &mut self.budget).value(id)?;
+            self.expr.is_constant(id).then_some(value.re)
+        });
+        let (Some(a), Some(b)) = (a, b) else { return false };
+        let ten = |x| Narrow.mul(&Narrow.whole(10), &x);
+        let Some(off) = Narrow.sub(&a, &b).and_then(|off| ten(Narrow.abs(&off))) else { return false };
+        Narrow.sub(&off, &Narrow.abs(&a)).and_then(|over| Narrow.sign(&over)) != Some(Ordering::Greater)
     }
 
     /// `z = 1 + 1 = 2 ≈ 2.0` as `z = 2`.
@@ -245,8 +266,10 @@ impl<'a> Comparer<'a> {
             Node::Relation('≈', a, b) => {
                 if self.is_name(a) {
                     self.expr.push(Node::Relation('=', a, b))
-                } else {
+                } else if self.are_roughly(a, b) {
                     a
+                } else {
+                    id
                 }
             }
             _ => id,
@@ -318,6 +341,10 @@ impl<'a> Comparer<'a> {
                 });
                 return Ok((scaled[0], scaled[1]));
             }
+        } else if let (Some(x), Some(y)) = (&of_gold, &of_other)
+            && units::are_other_words(x, y)
+        {
+            return Err(self.no(Reason::Units));
         }
         Ok((a, b))
     }
@@ -441,13 +468,4 @@ fn closed(c: char) -> char {
 
 fn spaceless(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect()
-}
-
-/// The value of digits in a base.
-fn in_base(digits: &RBig, base: u32) -> Option<UBig> {
-    let digits = digits.to_string();
-    digits.bytes().try_fold(UBig::ZERO, |value, digit| {
-        let digit = u32::from(digit.checked_sub(b'0')?);
-        (digit < base).then(|| value * UBig::from(base) + UBig::from(digit))
-    })
 }

@@ -5,8 +5,8 @@ use dashu_int::{IBig, UBig};
 use dashu_ratio::RBig;
 
 use super::{Comparer, Reason};
-use crate::answer::read::expr::{Func, Id, Node};
-use crate::answer::value::exact::exact;
+use crate::answer::read::expr::{Expr, Func, Id, Node};
+use crate::answer::value::exact::{exact, exact_at};
 use crate::answer::value::interval::{Complex, Interval};
 use crate::answer::value::narrow::Narrow;
 use crate::answer::value::points::Valuer;
@@ -26,6 +26,9 @@ impl Comparer<'_> {
             }
             let rounds = self.may_round(gold, other) && self.is_rounded(a, b);
             return self.is(rounds, Reason::Rounding, Reason::OtherNumber);
+        }
+        if let Some(same) = self.at_whole_points(gold, other) {
+            return same;
         }
         let mut opaque = false;
         for at in 0..POINTS {
@@ -49,6 +52,37 @@ impl Comparer<'_> {
             }
         }
         self.at_points(gold, other)
+    }
+
+    /// Functions of whole numbers, with whole numbers for their variables: different if they differ at one of them; the
+    /// same if they agree at all, and have no values elsewhere. `None` where that does not decide.
+    fn at_whole_points(&mut self, gold: Id, other: Id) -> Option<bool> {
+        const DRAWS: u64 = 24;
+        const ENOUGH: u32 = 8;
+        let has = |expr: &Expr, funcs: &[Func]| {
+            [gold, other]
+                .iter()
+                .any(|&id| expr.any(id, |node| matches!(node, Node::Call(func, _) if funcs.contains(&func))))
+        };
+        let only_whole = has(self.expr, &[Func::Gcd, Func::Lcm, Func::Binomial, Func::Factorial]);
+        let in_pieces =
+            has(self.expr, &[Func::Floor, Func::Ceil, Func::Mod, Func::Max, Func::Min, Func::Abs]);
+        let is_constant = self.expr.is_constant(gold) && self.expr.is_constant(other);
+        if is_constant || !(only_whole || in_pieces) {
+            return None;
+        }
+        let mut agreed = 0;
+        // Numbers of things are not below 0; every third draw may be.
+        for draw in (0..DRAWS).filter(|draw| !only_whole || draw % 3 != 2) {
+            let one = exact_at(self.expr, gold, Some(draw), &mut self.budget);
+            let two = exact_at(self.expr, other, Some(draw), &mut self.budget);
+            match (one, two) {
+                (Some(one), Some(two)) if one == two => agreed += 1,
+                (Some(_), Some(_)) => return Some(self.no(Reason::OtherValues)),
+                _ => {}
+            }
+        }
+        (only_whole && agreed >= ENOUGH).then(|| self.is(true, Reason::WholeNumbers, Reason::NotShown))
     }
 
     pub(super) fn may_round(&self, gold: Id, other: Id) -> bool {
@@ -93,7 +127,9 @@ impl Comparer<'_> {
                 .decade(&size)
                 .and_then(|decade| self.tolerance(decade))
                 .and_then(|limit| p.rational(&limit));
-            limit.and_then(|limit| p.differ_at_most(a, b, &limit)) == Some(true) || !p.are_apart(a, b)
+            // Where nothing is known of the size, both have to be 0: what cannot be told apart is not the same.
+            let limit = limit.unwrap_or_else(|| p.whole(0));
+            p.differ_at_most(a, b, &limit) == Some(true)
         };
         close(&a.re, &b.re) && close(&p.im(a), &p.im(b))
     }
@@ -119,7 +155,17 @@ impl Comparer<'_> {
         let constant = self.expr.is_constant(gold) && self.expr.is_constant(other);
         let imaginary = [gold, other].iter().any(|&id| self.expr.any(id, |node| node == Node::I));
         // Steps are where random points hardly are: more of them.
-        let piecewise = [gold, other].iter().any(|&id| self.expr.any(id, is_piecewise));
+        let piecewise = [gold, other].iter().any(|&id| is_piecewise(self.expr, id));
+        // What has no values here has names only: other names are not other values.
+        let is_named = [gold, other].iter().any(|&id| {
+            self.expr.any(id, |node| {
+                matches!(
+                    node,
+                    Node::Call(Func::Gcd | Func::Lcm | Func::Binomial | Func::Factorial, _) | Node::Big(..)
+                )
+            })
+        });
+        let other_values = if is_named { Reason::NotShown } else { Reason::OtherValues };
         // Without i, points where both sides are real; if there are none, any.
         for wants_real in if imaginary || constant { [false, false] } else { [true, false] } {
             let mut agreed = 0;
@@ -133,7 +179,7 @@ impl Comparer<'_> {
                     Some(true) => agreed += 1,
                     Some(false) => {
                         let rounds = constant && self.rounded_values(gold, other);
-                        return self.is(rounds, Reason::Rounding, Reason::OtherValues);
+                        return self.is(rounds, Reason::Rounding, other_values);
                     }
                     None => {}
                 }
@@ -189,8 +235,17 @@ impl Comparer<'_> {
     }
 }
 
-/// A function of pieces, which may agree with another on some of them.
-fn is_piecewise(node: Node) -> bool {
-    let Node::Call(func, _) = node else { return false };
-    matches!(func, Func::Floor | Func::Ceil | Func::Abs | Func::Max | Func::Min | Func::Mod)
+/// Whether it is made of pieces, and may agree with another function on some of them: |x|, and √(x²) as well.
+pub(super) fn is_piecewise(expr: &Expr, id: Id) -> bool {
+    expr.any(id, |node| match node {
+        Node::Call(func, _) => {
+            matches!(func, Func::Floor | Func::Ceil | Func::Abs | Func::Max | Func::Min | Func::Mod)
+        }
+        Node::Root(_, inner) => !expr.is_constant(inner),
+        Node::Pow(base, exponent) => {
+            let is_whole = matches!(expr.node(exponent), Node::Number { at, .. } if expr.value(at).is_int());
+            !is_whole && !expr.is_constant(base)
+        }
+        _ => false,
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::numbers::is_piecewise;
 use super::{Comparer, Reason};
 use crate::answer::read::expr::{Expr, Func, Id, Kids, Node};
 use crate::answer::value::interval::{Complex, Interval};
@@ -16,11 +17,12 @@ impl Comparer<'_> {
         self.expr.walk(id, &mut |node| {
             let fits = match node {
                 Node::Symbol(_) | Node::Named(..) | Node::Text(_) => true,
-                Node::Call(Func::Abs, _)
-                | Node::Mul(_)
-                | Node::Div(..)
-                | Node::Ratio(_)
-                | Node::Tuple('(', ')', _) => true,
+                // |AB| is a length, |x| = 5 an equation.
+                Node::Call(Func::Abs, kids) => {
+                    let inner = self.expr.kids(kids)[0];
+                    !matches!(self.expr.node(inner), Node::Symbol(_))
+                }
+                Node::Mul(_) | Node::Div(..) | Node::Ratio(_) | Node::Tuple('(', ')', _) => true,
                 // Names with these letters in them.
                 Node::E | Node::I => matches!(self.expr.node(id), Node::Mul(_)),
                 _ => false,
@@ -68,6 +70,10 @@ impl Comparer<'_> {
             let same = self.same(a, c) && self.same(b, d);
             return self.is(same, Reason::Identity, Reason::Relations);
         };
+        if self.expr.is_constant(first) && self.expr.is_constant(second) {
+            let same = self.same(a, c) && self.same(b, d);
+            return self.is(same, Reason::Number, Reason::Relations);
+        }
         let ratio = self.ratio(first, second);
         let same = match ratio {
             Some(sign) => op == '≠' || sign == Ordering::Greater,
@@ -137,22 +143,24 @@ impl Comparer<'_> {
                 return None;
             }
         }
-        let p = Wide::new(256);
+        let in_pieces = is_piecewise(self.expr, quotient);
+        let (draws, wanted) = if in_pieces { (96, 48) } else { (8, 2) };
+        let p = Wide::new(if in_pieces { 128 } else { 256 });
         let mut found: Option<Real> = None;
         let mut agreed = 0;
-        for draw in 0..8 {
+        for draw in 0..draws {
             let value = Valuer::new(self.expr, p, draw, &mut self.budget).value(quotient);
             let Some(Complex { re, im: None }) = value else { continue };
             if let Some(before) = &found
                 && opaque
             {
-                if !p.are_close(before, &re, 100) {
+                if !p.are_close(before, &re, if in_pieces { 60 } else { 100 }) {
                     return None;
                 }
                 agreed += 1;
             }
             found = Some(re);
-            if !opaque || agreed >= 2 {
+            if !opaque || agreed >= wanted {
                 break;
             }
         }

@@ -35,11 +35,11 @@ impl<'a> Parser<'a> {
                 let name = self.expr.name(&words(text));
                 Ok(self.expr.push(Node::Text(name)))
             }
-            Tok::Currency => {
+            Tok::Currency(sign) => {
                 self.at += 1;
                 let negative = self.eat(Tok::Op('-'));
                 let value = self.power()?;
-                let name = self.expr.name("$");
+                let name = self.expr.name(sign);
                 let value = if negative { self.expr.push(Node::Neg(value)) } else { value };
                 Ok(self.expr.push(Node::Unit(value, name)))
             }

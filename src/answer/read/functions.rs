@@ -133,6 +133,28 @@ impl<'a> Parser<'a> {
         Ok(product)
     }
 
+    /// A bound: one number, letter or command, or a group. What stands behind it belongs to the sum.
+    fn bound(&mut self) -> Result<Id> {
+        match self.peek() {
+            Some(Tok::Open('{')) => self.group(),
+            Some(Tok::Op('-')) => {
+                self.at += 1;
+                let inner = self.deeper(Self::bound)?;
+                Ok(self.expr.push(Node::Neg(inner)))
+            }
+            Some(Tok::Word(word)) if function(word).is_none() => Ok(self.letter()),
+            Some(Tok::Number(digits)) => self.whole(digits),
+            _ => self.deeper(Self::primary),
+        }
+    }
+
+    /// Digits and nothing else.
+    pub(super) fn whole(&mut self, digits: &str) -> Result<Id> {
+        let Ok(value) = digits.parse::<IBig>() else { return self.deeper(Self::primary) };
+        self.at += 1;
+        Ok(self.expr.number(RBig::from(value), false))
+    }
+
     /// A sum and its kin, with bounds: over what is spelled first in the lower one.
     pub(super) fn big(&mut self, big: Big) -> Result<Id> {
         let (mut low, mut high) = (None, None);
@@ -140,11 +162,11 @@ impl<'a> Parser<'a> {
             match self.peek() {
                 Some(Tok::Op('_')) if low.is_none() => {
                     self.at += 1;
-                    low = Some(self.script()?);
+                    low = Some(self.bound()?);
                 }
                 Some(Tok::Op('^')) if high.is_none() => {
                     self.at += 1;
-                    high = Some(self.script()?);
+                    high = Some(self.bound()?);
                 }
                 _ => break,
             }

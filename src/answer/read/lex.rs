@@ -27,8 +27,8 @@ pub(in crate::answer) enum Tok<'a> {
     Raised(&'static str),
     Lowered(&'static str),
     Vulgar(&'static str),
-    /// `$` with a backslash, €, £, ¥.
-    Currency,
+    /// `$` with a backslash, €, £, ¥: which.
+    Currency(&'static str),
     /// `\\`.
     Row,
 }
@@ -103,7 +103,7 @@ const COMMANDS: &[(&str, Meaning)] = &[
     ("chi", Meaning::Own),
     ("choose", Meaning::Own),
     ("circ", Meaning::Op('°')),
-    ("cong", Meaning::Op('≈')),
+    ("cong", Meaning::Op('≅')),
     ("cos", Meaning::Own),
     ("cosh", Meaning::Own),
     ("cot", Meaning::Own),
@@ -219,7 +219,7 @@ const COMMANDS: &[(&str, Meaning)] = &[
     ("sec", Meaning::Own),
     ("setminus", Meaning::Op('∖')),
     ("sigma", Meaning::Own),
-    ("sim", Meaning::Op('≈')),
+    ("sim", Meaning::Op('∼')),
     ("simeq", Meaning::Op('≈')),
     ("sin", Meaning::Own),
     ("sinh", Meaning::Own),
@@ -306,6 +306,10 @@ struct Lexer<'a> {
     depth: u32,
     /// Open environments, inside of which `\\` ends a row.
     environments: u32,
+    /// Where nothing but the marks at the end of a sentence follows.
+    end: usize,
+    /// Whether there is one dollar sign only.
+    single: bool,
     out: Vec<Token<'a>>,
 }
 
@@ -318,6 +322,8 @@ pub(in crate::answer) fn lex(text: &str) -> Vec<Token<'_>> {
         fresh: false,
         depth: 0,
         environments: 0,
+        end: text.trim_end_matches(['.', ' ', '$', '\n', '}', ')']).len(),
+        single: text.bytes().filter(|byte| *byte == b'$').take(2).count() == 1,
         out: Vec::with_capacity(text.len().min(64)),
     };
     while lexer.at < text.len() {
@@ -359,6 +365,10 @@ impl<'a> Lexer<'a> {
                 Tok::Word(&rest[..length])
             }
             '\\' => return self.backslash(start),
+            // Alone in front of a number it is money, and else the edge of a formula.
+            '$' if self.single && rest[1..].starts_with(|c: char| c.is_ascii_digit() || c == '.') => {
+                Tok::Currency("$")
+            }
             '$' | '`' | '"' | '“' | '”' | '\u{200b}' | '\u{feff}' => return,
             '\n' | '\r' => {
                 (self.spaced, self.fresh) = (true, true);
@@ -403,6 +413,13 @@ impl<'a> Lexer<'a> {
                 }
                 Tok::Op('^')
             }
+            // 5!=120, but x != 5.
+            '!' if rest[1..].starts_with('=')
+                && !self.spaced
+                && self.text[..start].ends_with(|c: char| c.is_ascii_digit() || c == ')') =>
+            {
+                Tok::Op('!')
+            }
             '<' | '>' | '!' | '=' | ':' if rest[1..].starts_with('=') => {
                 self.at += 1;
                 match c {
@@ -437,7 +454,9 @@ impl<'a> Lexer<'a> {
             '＋' => Tok::Op('+'),
             'º' => Tok::Op('°'),
             '→' | '⇒' => Tok::Op('→'),
-            '€' | '£' | '¥' => Tok::Currency,
+            '€' => Tok::Currency("€"),
+            '£' => Tok::Currency("£"),
+            '¥' => Tok::Currency("¥"),
             '√' => Tok::Command("sqrt"),
             '∞' => Tok::Command("infty"),
             '∅' => Tok::Command("emptyset"),
@@ -477,7 +496,7 @@ impl<'a> Lexer<'a> {
         if self.text[start..].starts_with("...") {
             self.at = start + 3;
             self.push(start, Tok::Command("dots"));
-        } else if self.text[self.at..].trim_start_matches(['.', ' ', '$', '\n', '}', ')']).is_empty() {
+        } else if self.at >= self.end {
             // The end of a sentence.
         } else {
             self.push(start, Tok::Unknown("."));
@@ -491,12 +510,14 @@ impl<'a> Lexer<'a> {
         let first = digits(start);
         let mut end = start + first;
         // Thousands: by a comma or a space outside of brackets, by "{,}" and ",\!" anywhere.
+        let is_script = self.out.last().is_some_and(|last| matches!(last.tok, Tok::Op('_' | '^')));
         if (1..=3).contains(&first) && bytes[start] != b'0' {
             let mut style = None;
             while let Some((length, this)) = separator(&self.text[end..]) {
                 let loose = matches!(this, b',' | b' ');
                 let group = digits(end + length);
-                if group != 3 || style.is_some_and(|style| style != this) || loose && self.depth > 0 {
+                let may_be = group == 3 && style.is_none_or(|style| style == this);
+                if !may_be || loose && (self.depth > 0 || is_script) {
                     break;
                 }
                 style = Some(this);
@@ -507,7 +528,7 @@ impl<'a> Lexer<'a> {
             let part = digits(end + 1);
             // "1.2.3" is no number, "5." ends a sentence, "0.33..." goes on.
             let next = bytes.get(end + 1 + part);
-            if part > 0 {
+            if part > 0 || repeats(&self.text[end + 1..]) {
                 end += 1 + part;
             } else if next != Some(&b'.')
                 && first > 0
@@ -547,7 +568,7 @@ impl<'a> Lexer<'a> {
                 '{' => self.push(start, Tok::Open('S')),
                 '}' => self.push(start, Tok::Close('S')),
                 '|' => self.push(start, Tok::Bar),
-                '$' => self.push(start, Tok::Currency),
+                '$' => self.push(start, Tok::Currency("$")),
                 '%' | '&' | '_' => self.push(start, Tok::Op(c)),
                 '\\' => {
                     // "\\frac" in a text that was escaped twice.
@@ -603,7 +624,8 @@ impl<'a> Lexer<'a> {
         let gap = rest.len() - rest.trim_start().len();
         let Some(inner) = rest[gap..].strip_prefix('{') else { return };
         let mut depth = 0;
-        let end = inner.bytes().position(|byte| {
+        // Longer ones are no words; and many inside of each other would take time.
+        let end = inner.bytes().take(LONGEST_TEXT).position(|byte| {
             match byte {
                 b'{' => depth += 1,
                 b'}' if depth == 0 => return true,
@@ -641,6 +663,24 @@ impl<'a> Lexer<'a> {
             self.push(start, Tok::Text(content));
         }
     }
+}
+
+/// Words in `\text{…}`, in bytes.
+const LONGEST_TEXT: usize = 512;
+
+/// Whether the digits of a repeating decimal follow its point at once: `0.\overline{3}`, `0.(3)`.
+fn repeats(rest: &str) -> bool {
+    let rest = match rest.strip_prefix('(') {
+        Some(inner) => {
+            let digits = inner.bytes().take_while(u8::is_ascii_digit).count();
+            return digits > 0 && inner[digits..].starts_with(')');
+        }
+        None => rest,
+    };
+    ["\\overline", "\\bar", "\\dot"].iter().any(|command| {
+        rest.strip_prefix(command)
+            .is_some_and(|rest| rest.trim_start_matches(['{', ' ']).starts_with(|c: char| c.is_ascii_digit()))
+    })
 }
 
 /// A separator of thousands at the start of `text`: its length, and its style.

@@ -143,7 +143,7 @@ pub(super) fn spell(tok: Tok<'_>, name: &mut String) {
         Tok::Raised(text) | Tok::Lowered(text) | Tok::Vulgar(text) => name.push_str(text),
         Tok::Open(c) | Tok::Close(c) | Tok::Op(c) => name.push(c),
         Tok::Bar => name.push('|'),
-        Tok::Currency => name.push('$'),
+        Tok::Currency(sign) => name.push_str(sign),
         Tok::Row => name.push(';'),
     }
 }

@@ -22,16 +22,26 @@ impl<'a> Parser<'a> {
         self.at += 1;
         let Some(number) = number(written)? else { return Err(Failure::At(at)) };
         let Literal { value, decimal, zeros, whole } = number;
-        // 0.1\overline{6}
-        if self.peek() == Some(Tok::Command("overline"))
-            && !self.spaced()
-            && decimal_places(written).is_some()
-        {
-            self.at += 1;
-            self.expect(Tok::Open('{'))?;
+        // 0.1\overline{6}, and 0.(3)
+        let over = match self.peek() {
+            Some(Tok::Command("overline" | "bar" | "dot")) => true,
+            Some(Tok::Open('(')) => written.ends_with('.'),
+            _ => false,
+        };
+        if over && !self.spaced() && decimal_places(written).is_some() {
+            let is_command = self.peek() != Some(Tok::Open('('));
+            self.at += usize::from(is_command);
+            let close = match self.peek() {
+                Some(Tok::Open('{')) => Some('}'),
+                Some(Tok::Open('(')) => Some(')'),
+                _ => None,
+            };
+            self.at += usize::from(close.is_some());
             let Some(Tok::Number(period)) = self.peek() else { return self.fail() };
             self.at += 1;
-            self.expect(Tok::Close('}'))?;
+            if let Some(close) = close {
+                self.expect(Tok::Close(close))?;
+            }
             if !period.bytes().all(|byte| byte.is_ascii_digit()) || period.len() > 1_000 {
                 return self.fail();
             }
@@ -79,6 +89,12 @@ impl<'a> Parser<'a> {
     pub(super) fn ungrouped(&mut self, written: &str) -> Result<Id> {
         let mut items = Vec::new();
         for part in written.split(',') {
+            // 1,000 is no list of 1 and 000.
+            let is_group =
+                part.len() > 1 && part.trim_start_matches(|c: char| !c.is_ascii_digit()).starts_with('0');
+            if is_group {
+                return self.fail();
+            }
             let Some(number) = number(part)? else { return self.fail() };
             items.push(self.expr.number(number.value, number.decimal));
         }

@@ -8,6 +8,7 @@ use dashu_ratio::RBig;
 use super::expr::{Expr, Func, Id, Node};
 use super::lex::{Tok, Token, lex};
 use super::names::{GREEK, UNITS, function, is_percent, joins};
+use crate::answer::units;
 
 /// Why a text could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,72 @@ pub(in crate::answer) enum Failure {
 }
 
 pub(super) type Result<T> = std::result::Result<T, Failure>;
+
+/// Words behind a number that are no unit: they change its value, or compare it.
+const MEANINGFUL: &[&str] = &[
+    "squared",
+    "cubed",
+    "over",
+    "plus",
+    "minus",
+    "times",
+    "divided",
+    "multiplied",
+    "mod",
+    "modulo",
+    "choose",
+    "out",
+    "to",
+    "remainder",
+    "half",
+    "halves",
+    "third",
+    "thirds",
+    "fourths",
+    "fifth",
+    "fifths",
+    "sixth",
+    "sixths",
+    "sevenths",
+    "eighth",
+    "eighths",
+    "ninths",
+    "tenth",
+    "tenths",
+    "hundredth",
+    "hundredths",
+    "thousandth",
+    "thousandths",
+    "below",
+    "above",
+    "less",
+    "than",
+    "not",
+    "if",
+    "is",
+    "are",
+    "between",
+    "power",
+    "factorial",
+    "pi",
+    "odd",
+    "even",
+];
+
+/// A word that multiplies a number, at the start of a unit, and what is behind it.
+fn multiplier(unit: &str) -> Option<(u64, &str)> {
+    let (word, rest) = unit.split_once(' ').unwrap_or((unit, ""));
+    let many = match word.to_lowercase().as_str() {
+        "dozen" => 12,
+        "hundred" => 100,
+        "thousand" => 1_000,
+        "million" => 1_000_000,
+        "billion" => 1_000_000_000,
+        "trillion" => 1_000_000_000_000,
+        _ => return None,
+    };
+    Some((many, rest.trim_start()))
+}
 
 /// Words of a unit: "dollars for each of them".
 const MOST_UNIT_WORDS: usize = 5;
@@ -245,8 +312,8 @@ impl<'a> Parser<'a> {
         let mut links = Vec::new();
         let mut left = first;
         while let Some(Tok::Op(
-            op @ ('=' | '<' | '>' | '≤' | '≥' | '≠' | '≈' | '≡' | '∈' | '∉' | '⊂' | '⊆' | '⊃' | '⊇' | '→'
-            | '⇔'),
+            op @ ('=' | '<' | '>' | '≤' | '≥' | '≠' | '≈' | '≡' | '≅' | '∼' | '∈' | '∉' | '⊂' | '⊆' | '⊃'
+            | '⊇' | '→' | '⇔'),
         )) = self.peek()
         {
             self.at += 1;
@@ -332,7 +399,7 @@ impl<'a> Parser<'a> {
         let starts = match self.peek() {
             Some(Tok::Text(text)) => !joins(text),
             Some(Tok::Word(word)) => !joins(word) && word.len() > 1 && self.expr.is_constant(value),
-            Some(Tok::Currency) => true,
+            Some(Tok::Currency(_)) => true,
             _ => false,
         };
         if !starts {
@@ -349,9 +416,22 @@ impl<'a> Parser<'a> {
                     unit.push_str(word);
                     unit.push(' ');
                 }
-                Tok::Currency => unit.push('$'),
-                Tok::Op(c @ ('/' | '^' | '*' | '-' | '\'')) if self.at > from => unit.push(c),
-                Tok::Number(digits) if self.at > from => unit.push_str(digits),
+                Tok::Currency(sign) => unit.push_str(sign),
+                Tok::Op(c @ ('/' | '^' | '*' | '-' | '\'')) if self.at > from => {
+                    unit.truncate(unit.trim_end().len());
+                    unit.push(c);
+                }
+                // An exponent; other numbers are more than a unit: 2 hours 30 minutes.
+                Tok::Number(digits @ ("2" | "3"))
+                    if self.at > from
+                        && (unit.ends_with(['^', '-', '{']) || !self.spaced() && !unit.contains('^')) =>
+                {
+                    if !unit.ends_with(['^', '-']) {
+                        unit.truncate(unit.trim_end().len());
+                        unit.push('^');
+                    }
+                    unit.push_str(digits);
+                }
                 Tok::Raised(digit) => {
                     unit.push_str(digit);
                 }
@@ -366,9 +446,26 @@ impl<'a> Parser<'a> {
             }
             self.at += 1;
         }
-        let unit = unit.trim();
-        // More words are a sentence.
-        if unit.split(' ').count() > MOST_UNIT_WORDS {
+        let mut unit = unit.trim();
+        let mut value = value;
+        // 1.2 million dollars.
+        while let Some((many, rest)) = multiplier(unit) {
+            unit = rest;
+            let many = self.expr.number(RBig::from(many), false);
+            value = match self.expr.node(value) {
+                Node::Unit(inner, name) => {
+                    let inner = self.multiplied(&[inner, many]);
+                    self.expr.push(Node::Unit(inner, name))
+                }
+                _ => self.multiplied(&[value, many]),
+            };
+        }
+        if unit.is_empty() {
+            return Ok(value);
+        }
+        // More words are a sentence, and some words say more than what is counted.
+        let says_more = |word: &str| MEANINGFUL.contains(&word.to_lowercase().trim_end_matches('.'));
+        if unit.split(' ').count() > MOST_UNIT_WORDS || unit.split([' ', '-']).any(says_more) {
             return Err(Failure::At(self.tokens[from].at));
         }
         if is_percent(unit) {
@@ -378,6 +475,18 @@ impl<'a> Parser<'a> {
             return Ok(self.expr.push(Node::Degrees(value)));
         }
         let name = self.expr.name(unit);
+        // 2 hours 30 minutes.
+        if let (Some(Tok::Number(_)), Some(whole)) = (self.peek(), units::read(unit)) {
+            let at = self.here();
+            let more = self.deeper(Self::sum)?;
+            let Node::Unit(part, smaller) = self.expr.node(more) else { return Err(Failure::At(at)) };
+            let part_of = units::read(self.expr.named(smaller))
+                .filter(|unit| unit.measures == whole.measures && unit.factor < whole.factor);
+            let Some(part_of) = part_of else { return Err(Failure::At(at)) };
+            let factor = self.expr.number(part_of.factor / whole.factor, false);
+            let part = self.multiplied(&[part, factor]);
+            value = self.added(&[value, part]);
+        }
         Ok(self.expr.push(Node::Unit(value, name)))
     }
 
@@ -543,12 +652,26 @@ impl<'a> Parser<'a> {
                 }
                 Some(Tok::Op('!')) => {
                     self.at += 1;
+                    // A double factorial is another function.
+                    if self.peek() == Some(Tok::Op('!')) && !self.spaced() {
+                        return self.fail();
+                    }
                     let kids = self.expr.list(&[base]);
                     base = self.expr.push(Node::Call(Func::Factorial, kids));
                 }
                 Some(Tok::Op('%')) => {
                     self.at += 1;
                     base = self.expr.push(Node::Percent(base));
+                }
+                // f ∘ g has nothing to do with degrees.
+                Some(Tok::Op('°'))
+                    if !self.expr.is_constant(base)
+                        && matches!(
+                            self.tokens.get(self.at + 1).map(|next| next.tok),
+                            Some(Tok::Word(_) | Tok::Command(_) | Tok::Open(_))
+                        ) =>
+                {
+                    return self.fail();
                 }
                 Some(Tok::Op('°')) => {
                     self.at += 1;
@@ -602,6 +725,15 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 let name = self.expr.name("*");
                 Ok(self.expr.push(Node::Symbol(name)))
+            }
+            // 2^3½ is 2³ · ½, and 2^3^2 is 2^(3^2).
+            Some(Tok::Number(digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let base = self.whole(digits)?;
+                if !self.eat(Tok::Op('^')) {
+                    return Ok(base);
+                }
+                let exponent = self.deeper(Self::script)?;
+                Ok(self.expr.push(Node::Pow(base, exponent)))
             }
             _ => self.power(),
         }

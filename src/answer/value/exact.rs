@@ -12,14 +12,24 @@ const MOST_BITS: usize = 16_384;
 
 /// The exact value of a node, if it is rational, defined, and of bearable size.
 pub(in crate::answer) fn exact(expr: &Expr, id: Id, budget: &mut Budget) -> Option<RBig> {
+    exact_at(expr, id, None, budget)
+}
+
+/// The same, with whole numbers of a draw for the variables, if there is one.
+pub(in crate::answer) fn exact_at(
+    expr: &Expr,
+    id: Id,
+    draw: Option<u64>,
+    budget: &mut Budget,
+) -> Option<RBig> {
     budget.spend(1).ok()?;
     let value = match expr.node(id) {
         Node::Number { at, .. } => expr.value(at).clone(),
-        Node::Neg(a) => -exact(expr, a, budget)?,
+        Node::Neg(a) => -exact_at(expr, a, draw, budget)?,
         Node::Add(kids) => {
             let mut sum = RBig::ZERO;
             for &kid in expr.kids(kids) {
-                sum += exact(expr, kid, budget)?;
+                sum += exact_at(expr, kid, draw, budget)?;
                 sized(&sum)?;
             }
             sum
@@ -27,33 +37,59 @@ pub(in crate::answer) fn exact(expr: &Expr, id: Id, budget: &mut Budget) -> Opti
         Node::Mul(kids) => {
             let mut product = RBig::ONE;
             for &kid in expr.kids(kids) {
-                product *= exact(expr, kid, budget)?;
+                product *= exact_at(expr, kid, draw, budget)?;
                 sized(&product)?;
             }
             product
         }
         Node::Div(a, b) => {
-            let bottom = exact(expr, b, budget).filter(|bottom| !bottom.is_zero())?;
-            exact(expr, a, budget)? / bottom
+            let bottom = exact_at(expr, b, draw, budget).filter(|bottom| !bottom.is_zero())?;
+            exact_at(expr, a, draw, budget)? / bottom
         }
         Node::Pow(a, b) => {
-            let (base, exponent) = (exact(expr, a, budget)?, exact(expr, b, budget)?);
+            let (base, exponent) = (exact_at(expr, a, draw, budget)?, exact_at(expr, b, draw, budget)?);
             power(&base, &exponent, budget)?
         }
         Node::Root(n, x) => {
-            let (degree, value) = (exact(expr, n, budget)?, exact(expr, x, budget)?);
+            let (degree, value) = (exact_at(expr, n, draw, budget)?, exact_at(expr, x, draw, budget)?);
             let degree =
                 usize::try_from(integer(&degree)?).ok().filter(|degree| (1..=64).contains(degree))?;
             root(&value, degree)?
         }
-        Node::Percent(a) => exact(expr, a, budget)? / RBig::from(100u8),
-        Node::Unit(a, _) => exact(expr, a, budget)?,
-        Node::Call(func, kids) => call(expr, func, kids, budget)?,
+        Node::Percent(a) => exact_at(expr, a, draw, budget)? / RBig::from(100u8),
+        Node::Symbol(name) => drawn(expr.named(name), draw?),
+        Node::Unit(a, name) => {
+            let value = exact_at(expr, a, draw, budget)?;
+            match expr.named(name).strip_prefix("base ") {
+                Some(base) => in_base(&value, base.parse().ok()?)?,
+                None => value,
+            }
+        }
+        Node::Call(func, kids) => call(expr, func, kids, draw, budget)?,
         _ => return None,
     };
     let bits = sized(&value)?;
     budget.spend(bits as u64 / 256).ok()?;
     Some(value)
+}
+
+/// A whole number for a name: small ones first, of both signs later.
+fn drawn(name: &str, draw: u64) -> RBig {
+    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(name.as_bytes(), draw);
+    let size = (hash % (6 + 2 * draw)) as i64 + i64::from(draw % 3 != 2);
+    RBig::from(if draw % 3 == 2 && hash >> 63 == 1 { -size } else { size })
+}
+
+/// The value of digits in a base; negative ones too.
+pub(in crate::answer) fn in_base(digits: &RBig, base: u32) -> Option<RBig> {
+    let digits = digits.to_string();
+    let (negative, digits) = digits.strip_prefix('-').map_or((false, digits.as_str()), |rest| (true, rest));
+    let value = digits.bytes().try_fold(UBig::ZERO, |value, digit| {
+        let digit = u32::from(digit.checked_sub(b'0')?);
+        (digit < base).then(|| value * UBig::from(base) + UBig::from(digit))
+    })?;
+    let value = RBig::from(value);
+    Some(if negative { -value } else { value })
 }
 
 /// Bits of a number, if it is of bearable size.
@@ -104,7 +140,7 @@ fn root(value: &RBig, degree: usize) -> Option<RBig> {
     Some(if negative { -found } else { found })
 }
 
-fn call(expr: &Expr, func: Func, kids: Kids, budget: &mut Budget) -> Option<RBig> {
+fn call(expr: &Expr, func: Func, kids: Kids, draw: Option<u64>, budget: &mut Budget) -> Option<RBig> {
     let mut values = Vec::new();
     if matches!(
         func,
@@ -122,7 +158,7 @@ fn call(expr: &Expr, func: Func, kids: Kids, budget: &mut Budget) -> Option<RBig
             | Func::Log
     ) {
         for &kid in expr.kids(kids) {
-            values.push(exact(expr, kid, budget)?);
+            values.push(exact_at(expr, kid, draw, budget)?);
         }
     }
     Some(match (func, &values[..]) {

@@ -87,6 +87,9 @@ impl<'a, P: Interval> Valuer<'a, P> {
                 let part = p.div(&p.pi()?, &p.whole(180))?;
                 p.cmul(&self.value(a)?, &Complex::real(part))
             }
+            Node::Unit(_, name) if expr.named(name).starts_with("base ") => {
+                real(p.rational(&exact(expr, id, self.budget)?)?)
+            }
             Node::Unit(a, _) => self.value(a),
             Node::Call(func, kids) => {
                 self.budget.spend(40 * cost).ok()?;

@@ -145,6 +145,10 @@ impl<'a> Point<'a> {
                 let factor = times(pi, part, prime);
                 Some(Residue { value: times(a.value, factor, prime), ..a })
             }
+            Node::Unit(_, name) if expr.named(name).starts_with("base ") => {
+                let value = exact(expr, id, self.budget)?;
+                plain(self.rational(&value)?)
+            }
             Node::Unit(a, _) => self.value(a),
             Node::Call(func, kids) => self.call(id, func, expr.kids(kids)),
             Node::Named(name, kids) => {
@@ -156,8 +160,11 @@ impl<'a> Point<'a> {
                 let mut ends = Vec::new();
                 for end in [from, to] {
                     ends.push(match expr.node(end) {
-                        Node::Empty => Residue { value: 0, opaque: true },
-                        Node::Infinity => Residue { value: 1, opaque: true },
+                        Node::Empty => self.atom("no bound", &[])?,
+                        Node::Infinity => self.atom("infinity", &[])?,
+                        Node::Neg(inner) if expr.node(inner) == Node::Infinity => {
+                            self.atom("minus infinity", &[])?
+                        }
                         _ => self.value(end)?,
                     });
                 }
