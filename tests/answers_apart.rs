@@ -82,6 +82,36 @@ fn other_answers_are_different() {
         ("7", "0.0+\\pi\\cdot10^{70}-\\pi\\cdot10^{70}"),
         ("(-\\infty,1)\\cup(1,\\infty)", "(-\\infty,2)\\cup(2,\\infty)"),
         ("\\sin^2 100^\\circ", "\\sin^2 50^\\circ"),
+        ("x \\equiv 3 \\mod 7", "x \\equiv 3 \\mod 5"),
+        ("n \\equiv 2 \\mod 12", "n \\equiv 2 \\mod 6"),
+        ("5", "5 dozens"),
+        ("5", "5 millions"),
+        ("5", "5 twelfths"),
+        ("5", "5 at most"),
+        ("5", "5 doubled"),
+        ("11", "11 in binary"),
+        ("2:30", "1:15"),
+        ("10:30", "5:15"),
+        ("2020-01-05", "2020-05-01"),
+        ("2020-01-05", "2014"),
+        ("6/8/2020", "3/4/2020"),
+        ("5-10", "10-15"),
+        ("\\gcd(n,17)", "1"),
+        ("\\gcd(n,1009)", "1"),
+        ("\\operatorname{lcm}(n,97)", "97n"),
+        ("\\binom{n}{100}", "0"),
+        ("\\binom{n}{100}", "\\binom{n}{200}"),
+        ("\\arcsin(\\sin(x/3))", "x/3"),
+        ("\\arctan(\\tan(x/3))", "x/3"),
+        ("\\sqrt{(25x^2-1)^2}", "25x^2-1"),
+        ("|10x^2-x|", "10x^2-x"),
+        ("|x-5000|", "5000-x"),
+        ("\\max(x,-10^5)", "x"),
+        ("60^\\circ", "60 \\text{ rad}"),
+        ("2113/124", "2 113/124"),
+        ("p\\lor q", "p\\land q"),
+        ("42", "42 \\approx 43"),
+        ("\\frac{d}{dx}x^2", "x"),
     ] {
         assert!(!is_same(a, b), "{a} | {b}: {}", verify(a, b, &Rules::default()));
         assert!(!is_same(b, a), "{b} | {a}: {}", verify(b, a, &Rules::default()));
@@ -137,6 +167,20 @@ fn the_same_answer_in_other_words() {
         ("|x-5|<3", "|5-x|<3"),
         ("\\sqrt{x^2}", "|x|"),
         ("\\lceil n/2\\rceil", "-\\lfloor -n/2\\rfloor"),
+        ("x \\equiv 3 \\pmod{7}", "x \\equiv 3 \\mod 7"),
+        ("x \\equiv 3 \\pmod 7", "x \\equiv 10 \\pmod 7"),
+        ("180^\\circ", "\\pi \\text{ rad}"),
+        ("2 113/124", "361/124"),
+        ("1500", "1.5 x 10^3"),
+        ("5 \\text{ cm}^2", "5 cm²"),
+        ("(-\\infty,\\infty)", "\\mathbb{R}"),
+        ("\\mathbb{R}", "\\text{all real numbers}"),
+        ("20", "20^\\circ\\text{C}"),
+        ("20", "20°C"),
+        ("2:30", "2:30"),
+        ("5 \\text{ months}", "5"),
+        ("3/4", "6/8"),
+        ("5-3", "2"),
     ] {
         assert!(is_same(a, b), "{a} | {b}: {}", verify(a, b, &Rules::default()));
         assert!(is_same(b, a), "{b} | {a}: {}", verify(b, a, &Rules::default()));
@@ -176,6 +220,22 @@ fn texts_say_one_thing() {
         ("5", "a range 3-5", true),
         ("7", "The answer is 7!", true),
         ("7", "So there are 7!", false),
+        ("5", "The answer isn't 5.", false),
+        ("5", "So it is not 5.", false),
+        ("5", "So x ≠ 5", false),
+        ("5", "The answer is 5 squared.", false),
+        ("5", "The answer is 5 times 3.", false),
+        ("5", "The answer is the square root of 5", false),
+        ("5", "The answer is at least 5.", false),
+        ("5", "The answer is 5 and 6.", false),
+        ("5", "The answer is 5, or 6.", false),
+        ("5", "The answer is any number except 5", false),
+        ("5", "The answer is a number from 5 to 100", false),
+        ("4", "The answer is one of the numbers 4 5 6 7", false),
+        ("7", "The answer is 7 twelfths.", false),
+        ("5", "\\boxed{5 \\text{ dozens}}", false),
+        ("60", "\\boxed{5 \\text{ dozens}}", true),
+        ("50", "The answer is she sold 50 bags of wheat.", true),
     ] {
         let found = of_completion(text, Options::default()).map(|found| found.text);
         assert_eq!(check(gold, text) == Check::Right, is_right, "{gold} | {text}: {found:?}");
@@ -210,7 +270,14 @@ fn long_texts_are_read_once() {
         "a1".repeat(1 << 20),
         "so ".to_owned() + &"1,".repeat(1 << 20) + " x",
         "answer is answer* is ".repeat(1 << 16),
+        "A".repeat(65_000),
+        "é".repeat(32_000),
+        "日".repeat(21_000),
     ];
+    let product = "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}".repeat(40);
+    assert!(!is_same("\\begin{pmatrix}7&10\\\\15&22\\end{pmatrix}", &product));
+    let square = "\\begin{pmatrix}x&2\\\\3&4\\end{pmatrix}".repeat(40);
+    assert!(!is_same("\\begin{pmatrix}7&10\\\\15&22\\end{pmatrix}", &square));
     for text in &long {
         assert!(!is_same("7", text) && !is_same(text, "7"));
         assert_ne!(check("7", text), Check::Right);

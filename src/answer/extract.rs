@@ -21,6 +21,7 @@ use super::options::{ExtractionMode, Fit, Options};
 use super::read::expr::Expr;
 use super::read::parse;
 use super::stated::{each_stated, is_prose, lone_choice, stated};
+use super::strings::is_denied;
 use super::verify::is_number;
 use crate::trace::Span;
 
@@ -369,9 +370,17 @@ pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
     }
     let text = found.text;
     // Whoever names several, or what it is not, has not answered.
-    let hedges = ["or", "not", "between", "either", "neither", "maybe", "perhaps"];
+    let hedges = [
+        "or", "not", "between", "either", "neither", "maybe", "perhaps", "cannot", "least", "most", "than",
+        "except", "other", "twice", "double", "half", "square", "root", "cube", "squared", "cubed", "minus",
+        "negative", "plus", "times", "divided", "from", "thirds", "halves", "dozen", "dozens", "hundred",
+        "thousand", "million", "billion",
+    ];
     let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '\'');
-    if words.any(|word| hedges.contains(&word.to_lowercase().as_str()) || word.ends_with("n't")) {
+    let is_part = |word: &str| word.ends_with("ths") && word != "months";
+    if words
+        .any(|word| hedges.contains(&word.to_lowercase().as_str()) || word.ends_with("n't") || is_part(word))
+    {
         return None;
     }
     const JOINTS: [&str; 16] = [
@@ -380,7 +389,10 @@ pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
     ];
     let joint = JOINTS.iter().filter_map(|joint| Some(text.rfind(joint)? + joint.len())).max();
     let tail = joint.map(|at| &text[at..]).filter(|tail| tail.contains(|c: char| c.is_ascii_digit()));
-    first_number(tail.unwrap_or(text))
+    let first = first_number(tail.unwrap_or(text))?;
+    // Two numbers, and nothing that tells which one counts.
+    let last = last_number(text).map(|found| found.text);
+    (tail.is_some() || last == Some(first)).then_some(first)
 }
 
 /// The first number of a text.
@@ -401,7 +413,7 @@ fn last_number(text: &str) -> Option<Extracted<'_>> {
         let start = found.span.start as usize;
         let is_inside =
             text[..start].ends_with(|c: char| c.is_alphabetic() || c == '_') && !found.text.starts_with('-');
-        if !is_inside {
+        if !is_inside && !is_denied(&text[..start]) {
             return mixed(text, found).map(|found| widened(text, found));
         }
         end = start;

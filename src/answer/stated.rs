@@ -169,7 +169,11 @@ fn value(rest: &str) -> &str {
             ',' if depth <= 0 => {
                 let word = next.trim_start();
                 // In a sentence, what counts may stand in a later clause.
-                word.len() < next.len() && word.starts_with(char::is_alphabetic) && !is_prose(&rest[..at])
+                let goes_on = ["or", "and"].iter().any(|joint| starts_with_word(word, joint));
+                word.len() < next.len()
+                    && word.starts_with(char::is_alphabetic)
+                    && !goes_on
+                    && !is_prose(&rest[..at])
             }
             // Closing emphasis; "2**3" is a power.
             '*' if previous == ' ' => false,

@@ -116,11 +116,11 @@ impl Strings {
 }
 
 /// Whether what follows is what the answer is not.
-fn is_denied(before: &str) -> bool {
-    let before = before.trim_end_matches([' ', '(', '*']);
-    let from = before.rfind(|c: char| c.is_whitespace()).map_or(0, |at| at + 1);
-    let word = before[from..].to_ascii_lowercase();
-    matches!(word.as_str(), "not" | "neither" | "nor") || word.ends_with("n't")
+pub(super) fn is_denied(before: &str) -> bool {
+    let before = before.trim_end_matches([' ', '(', '*', '$']);
+    let word = before.rsplit(char::is_whitespace).next().unwrap_or("").to_lowercase();
+    let denies = ["not", "neither", "nor", "cannot", "except", "≠"];
+    denies.contains(&word.as_str()) || word.ends_with("n't") || word.ends_with("n’t")
 }
 
 /// Whether a letter is the article of a noun: "A triangle has".

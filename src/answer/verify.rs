@@ -94,7 +94,7 @@ pub fn verify(gold: &str, prediction: &str, rules: &Rules) -> Verdict {
     if is_long(gold) || is_long(prediction) {
         return Verdict::TooComplex { budget: rules.budget };
     }
-    if let Some(same) = words(gold, prediction) {
+    if let Some(same) = words(gold, prediction).or_else(|| runs(gold, prediction)) {
         return if same { Verdict::Equal(Reason::Words) } else { Verdict::Different(Reason::OtherWords) };
     }
     let mut found = read_and_compare(gold, prediction, rules, true, false);
@@ -113,6 +113,38 @@ pub fn verify(gold: &str, prediction: &str, rules: &Rules) -> Verdict {
         return Verdict::Equal(Reason::Choice);
     }
     found
+}
+
+/// Dates, times of the day and ranges, which are no differences, quotients and ratios: whether two of a kind are the same;
+/// `None` where one of them is none.
+fn runs(gold: &str, prediction: &str) -> Option<bool> {
+    /// The numbers of `2:30`, `2020-01-05`, `6/8/2020`, `5-10`, and the mark between them.
+    fn parts(text: &str) -> Option<(Vec<&str>, char)> {
+        let mark = text.chars().find(|c| !c.is_ascii_digit())?;
+        let parts: Vec<&str> = text.split(mark).collect();
+        let are_numbers =
+            parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+        let fits = are_numbers
+            && match mark {
+                ':' => parts.len() == 2 && parts[1].len() == 2,
+                '-' => parts.len() <= 3,
+                '/' => parts.len() == 3,
+                _ => false,
+            };
+        fits.then_some((parts, mark))
+    }
+    let (one, other) = (parts(gold), parts(prediction));
+    let is_date = |found: &Option<(Vec<&str>, char)>| {
+        found.as_ref().is_some_and(|(parts, mark)| parts.len() == 3 && *mark != ':')
+    };
+    match (&one, &other) {
+        (Some((one, mark)), Some((other, with))) if mark == with => {
+            let value = |part: &&str| part.trim_start_matches('0').to_owned();
+            Some(one.iter().map(value).eq(other.iter().map(value)))
+        }
+        _ if is_date(&one) != is_date(&other) => Some(false),
+        _ => None,
+    }
 }
 
 /// Whether two words are the same; `None` where one of them is none, or they may be products of letters.
@@ -206,7 +238,10 @@ fn read_and_compare(gold: &str, prediction: &str, rules: &Rules, grouped: bool, 
             matches!(expr.node(id), Node::List(_))
                 && expr.any(id, |node| matches!(node, Node::Relation('<' | '>' | '≤' | '≥', ..)))
         });
-        if inequalities
+        let says =
+            |text: &str| ["\\lor", "\\land", "\\vee", "\\wedge"].iter().any(|sign| text.contains(sign));
+        let is_joined = inequalities || says(gold) && says(prediction);
+        if is_joined
             && joint(gold) != joint(prediction)
             && joint(gold).is_some()
             && joint(prediction).is_some()
@@ -255,10 +290,10 @@ fn rename(expr: &mut Expr, from: usize) {
 
 /// Whether "or" joins the parts of a text (`true`), or "and".
 fn joint(text: &str) -> Option<bool> {
-    let mut words = text.split(|c: char| !c.is_alphabetic() && c != '\\').filter(|word| !word.is_empty());
-    words.find_map(|word| match word.to_lowercase().trim_start_matches("\\text\\") {
-        "or" | "\\lor" | "\\vee" => Some(true),
-        "and" | "\\land" | "\\wedge" => Some(false),
+    let mut words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+    words.find_map(|word| match word.to_lowercase().as_str() {
+        "or" | "lor" | "vee" => Some(true),
+        "and" | "land" | "wedge" => Some(false),
         _ => None,
     })
 }

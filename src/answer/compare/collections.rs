@@ -148,16 +148,7 @@ impl Comparer<'_> {
             }
             Node::Empty => Some(()),
             Node::SetOp('∖', a, b) => {
-                let is_all = match self.expr.node(a) {
-                    Node::Text(name) => self.expr.named(name).eq_ignore_ascii_case("r"),
-                    Node::Tuple('(', ')', kids) => {
-                        let ends = self.items(kids);
-                        ends.len() == 2
-                            && self.is_infinity(ends[0]) == Some(false)
-                            && self.is_infinity(ends[1]) == Some(true)
-                    }
-                    _ => false,
-                };
+                let is_all = self.is_all(a);
                 let Node::Set(without) = self.expr.node(b) else { return None };
                 if !is_all {
                     return None;
@@ -195,6 +186,21 @@ impl Comparer<'_> {
                 Some(())
             }
             _ => None,
+        }
+    }
+
+    /// Whether it is the set of all real numbers.
+    pub(super) fn is_all(&self, id: Id) -> bool {
+        match self.expr.node(id) {
+            Node::Text(name) => {
+                let name = self.expr.named(name).to_lowercase();
+                matches!(name.as_str(), "r" | "all real numbers" | "all reals" | "all real")
+            }
+            Node::Tuple('(', ')', kids) => match *self.expr.kids(kids) {
+                [low, high] => self.is_infinity(low) == Some(false) && self.is_infinity(high) == Some(true),
+                _ => false,
+            },
+            _ => false,
         }
     }
 

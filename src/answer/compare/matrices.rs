@@ -2,6 +2,7 @@
 
 use super::{Comparer, Reason};
 use crate::answer::read::expr::{Id, Node};
+use crate::answer::value::exact::exact;
 
 impl Comparer<'_> {
     /// Matrices, with products and sums of them worked out.
@@ -59,6 +60,9 @@ impl Comparer<'_> {
                 sum
             }
             Node::Mul(kids) => {
+                // What is in a cell stands in many cells of the product: it is worked out at once, or does not grow.
+                const MOST_FACTORS: u32 = 4;
+                let mut factors = 0;
                 let (mut product, mut scalars): (Option<(u32, Vec<Id>)>, Vec<Id>) = (None, Vec::new());
                 for kid in self.items(kids) {
                     if !self.expr.any(kid, |node| matches!(node, Node::Matrix(..))) {
@@ -66,9 +70,21 @@ impl Comparer<'_> {
                         continue;
                     }
                     let right = self.matrix(kid)?;
+                    factors += 1;
                     product = Some(match product {
                         None => right,
-                        Some(left) => self.multiplied(&left, &right)?,
+                        Some(left) => {
+                            let (columns, cells) = self.multiplied(&left, &right)?;
+                            let mut worked_out = Vec::with_capacity(cells.len());
+                            for cell in cells {
+                                worked_out.push(match exact(self.expr, cell, &mut self.budget) {
+                                    Some(value) => self.expr.number(value, false),
+                                    None if factors <= MOST_FACTORS => cell,
+                                    None => return None,
+                                });
+                            }
+                            (columns, worked_out)
+                        }
                     });
                 }
                 let (columns, cells) = product?;

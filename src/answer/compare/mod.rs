@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::budget::Budget;
-use super::read::expr::{Expr, Id, Kids, Node};
+use super::read::expr::{Expr, Func, Id, Kids, Node};
 use super::units;
 use super::value::exact::in_base;
 use super::value::interval::Interval;
@@ -185,12 +185,20 @@ impl<'a> Comparer<'a> {
             {
                 self.inequalities((op, a, b), (with, c, d))
             }
+            // x ≡ 3 (mod 7): the same modulus, and the same rest.
+            (Node::Relation('≡', a, b), Node::Relation('≡', c, d)) => {
+                let modulus = |expr: &Expr, id| match expr.node(id) {
+                    Node::Call(Func::Mod, kids) => Some(expr.kids(kids)[1]),
+                    _ => None,
+                };
+                match (modulus(self.expr, b), modulus(self.expr, d)) {
+                    (Some(one), Some(other)) if !self.same(one, other) => self.no(Reason::OtherNumber),
+                    (Some(_), None) | (None, Some(_)) => self.no(Reason::Relations),
+                    _ => self.same(a, c) && self.same(b, d),
+                }
+            }
             (
-                Node::Relation(
-                    op @ ('∈' | '∉' | '⊂' | '⊆' | '⊃' | '⊇' | '≡' | '≅' | '∼' | '≈' | '→' | '⇔'),
-                    a,
-                    b,
-                ),
+                Node::Relation(op @ ('∈' | '∉' | '⊂' | '⊆' | '⊃' | '⊇' | '≅' | '∼' | '≈' | '→' | '⇔'), a, b),
                 Node::Relation(with, c, d),
             ) if op == with => self.same(a, c) && self.same(b, d),
             (Node::Chain(a), Node::Chain(b)) => self.chains(a, b),
@@ -221,15 +229,15 @@ impl<'a> Comparer<'a> {
         }
     }
 
-    /// Whether two numbers differ by a tenth at most.
+    /// Whether two numbers differ by a hundredth of the first at most.
     fn are_roughly(&mut self, a: Id, b: Id) -> bool {
         let [a, b] = [a, b].map(|id| {
             let value = Valuer::new(self.expr, Narrow, 0, &mut self.budget).value(id)?;
             self.expr.is_constant(id).then_some(value.re)
         });
         let (Some(a), Some(b)) = (a, b) else { return false };
-        let ten = |x| Narrow.mul(&Narrow.whole(10), &x);
-        let Some(off) = Narrow.sub(&a, &b).and_then(|off| ten(Narrow.abs(&off))) else { return false };
+        let many = |x| Narrow.mul(&Narrow.whole(100), &x);
+        let Some(off) = Narrow.sub(&a, &b).and_then(|off| many(Narrow.abs(&off))) else { return false };
         Narrow.sub(&off, &Narrow.abs(&a)).and_then(|over| Narrow.sign(&over)) != Some(Ordering::Greater)
     }
 
@@ -299,6 +307,18 @@ impl<'a> Comparer<'a> {
             },
             _ => (id, None),
         };
+        // 180° are π radians, and 5° are no 5 radians.
+        for (id, with) in [(gold, other), (other, gold)] {
+            let radians = match (self.expr.node(id), self.expr.node(with)) {
+                (Node::Degrees(_), Node::Unit(inner, name)) => {
+                    self.expr.named(name).to_lowercase().starts_with("rad").then_some(inner)
+                }
+                _ => None,
+            };
+            if let Some(inner) = radians {
+                return Err(self.values(id, inner));
+            }
+        }
         let (mut first, mut second) = (split(self.expr, gold), split(self.expr, other));
         match (first.1, second.1) {
             (None, None) => return Ok((gold, other)),
@@ -360,6 +380,9 @@ impl<'a> Comparer<'a> {
                 (Some(a), Some(b)) => self.in_any_order(&a, &b),
                 _ => self.no(Reason::NotShown),
             };
+        }
+        if self.is_all(gold) && self.is_all(other) {
+            return self.is(true, Reason::Spelling, Reason::Kinds);
         }
         match (self.expr.node(gold), self.expr.node(other)) {
             (Node::List(a) | Node::Set(a), Node::List(b) | Node::Set(b)) => {

@@ -15,6 +15,9 @@ const PROSE: &[&str] = &[
     "to", "two", "up", "us", "was", "we", "who", "you",
 ];
 
+/// Letters side by side, in bytes: more are no product.
+const LONGEST_WORD: usize = 40;
+
 impl<'a> Parser<'a> {
     pub(super) fn primary(&mut self) -> Result<Id> {
         let Some(tok) = self.peek() else { return self.fail() };
@@ -141,6 +144,9 @@ impl<'a> Parser<'a> {
         if word.len() == 1 {
             self.at += 1;
             return self.symbol(word);
+        }
+        if word.len() > LONGEST_WORD {
+            return self.fail();
         }
         // Prose is no product of letters.
         let set_off = self.spaced_or_first()
@@ -315,6 +321,18 @@ impl<'a> Parser<'a> {
 
     pub(super) fn fraction(&mut self) -> Result<Id> {
         let (top, bottom) = (self.argument()?, self.argument()?);
+        // d/dx and dy/dx are no quotients of letters.
+        let starts_with_d = |id| match self.expr.node(id) {
+            Node::Symbol(name) => self.expr.named(name) == "d",
+            Node::Mul(kids) => {
+                let first = self.expr.kids(kids)[0];
+                matches!(self.expr.node(first), Node::Symbol(name) if self.expr.named(name) == "d")
+            }
+            _ => false,
+        };
+        if starts_with_d(top) && starts_with_d(bottom) && matches!(self.expr.node(bottom), Node::Mul(_)) {
+            return self.fail();
+        }
         Ok(self.expr.push(Node::Div(top, bottom)))
     }
 

@@ -523,6 +523,10 @@ impl<'a> Lexer<'a> {
                 style = Some(this);
                 end += length + 3;
             }
+            // 2 113/124 is a mixed number.
+            if style == Some(b' ') && bytes.get(end) == Some(&b'/') {
+                end = start + first;
+            }
         }
         if bytes.get(end) == Some(&b'.') {
             let part = digits(end + 1);
@@ -554,6 +558,14 @@ impl<'a> Lexer<'a> {
         }
         self.at = end;
         self.push(start, Tok::Number(&self.text[start..end]));
+        // 1.5 x 10^3
+        let rest = self.text[end..].trim_start_matches(' ');
+        if let Some(power) = rest.strip_prefix('x').map(|rest| rest.trim_start_matches(' '))
+            && ["10^", "10**", "10⁻", "10²", "10³"].iter().any(|ten| power.starts_with(ten))
+        {
+            self.at = self.text.len() - power.len();
+            self.push(self.at - 1, Tok::Op('*'));
+        }
     }
 
     fn backslash(&mut self, start: usize) {

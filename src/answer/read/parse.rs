@@ -70,18 +70,51 @@ const MEANINGFUL: &[&str] = &[
     "pi",
     "odd",
     "even",
+    "least",
+    "more",
+    "most",
+    "except",
+    "no",
+    "wrong",
+    "negative",
+    "doubled",
+    "tripled",
+    "halved",
+    "inverse",
+    "reciprocal",
+    "binary",
+    "octal",
+    "hex",
+    "hexadecimal",
+    "tens",
+    "permille",
 ];
+
+/// "Twelfths", "seventh": a part of a whole, or a place in a row.
+fn is_part(word: &str) -> bool {
+    const OTHERS: [&str; 10] =
+        ["month", "length", "width", "depth", "north", "south", "tooth", "cloth", "path", "booth"];
+    let word = word.strip_suffix('s').unwrap_or(word);
+    word.len() > 3 && word.ends_with("th") && !OTHERS.contains(&word)
+}
 
 /// A word that multiplies a number, at the start of a unit, and what is behind it.
 fn multiplier(unit: &str) -> Option<(u64, &str)> {
     let (word, rest) = unit.split_once(' ').unwrap_or((unit, ""));
-    let many = match word.to_lowercase().as_str() {
+    let word = word.to_lowercase();
+    let many = match word.strip_suffix('s').unwrap_or(&word) {
         "dozen" => 12,
+        "gros" => 144,
         "hundred" => 100,
         "thousand" => 1_000,
         "million" => 1_000_000,
         "billion" => 1_000_000_000,
         "trillion" => 1_000_000_000_000,
+        "quadrillion" => 1_000_000_000_000_000,
+        "lakh" => 100_000,
+        "crore" => 10_000_000,
+        "bn" => 1_000_000_000,
+        "mn" => 1_000_000,
         _ => return None,
     };
     Some((many, rest.trim_start()))
@@ -433,6 +466,8 @@ impl<'a> Parser<'a> {
                     unit.push_str(digits);
                 }
                 Tok::Raised(digit) => {
+                    unit.truncate(unit.trim_end().len());
+                    unit.push('^');
                     unit.push_str(digit);
                 }
                 Tok::Open('{') | Tok::Close('}')
@@ -464,7 +499,11 @@ impl<'a> Parser<'a> {
             return Ok(value);
         }
         // More words are a sentence, and some words say more than what is counted.
-        let says_more = |word: &str| MEANINGFUL.contains(&word.to_lowercase().trim_end_matches('.'));
+        let says_more = |word: &str| {
+            let word = word.to_lowercase();
+            let word = word.trim_end_matches('.');
+            MEANINGFUL.contains(&word) || is_part(word)
+        };
         if unit.split(' ').count() > MOST_UNIT_WORDS || unit.split([' ', '-']).any(says_more) {
             return Err(Failure::At(self.tokens[from].at));
         }
@@ -524,9 +563,10 @@ impl<'a> Parser<'a> {
                     left = self.expr.push(Node::Div(left, right));
                     factors = vec![left];
                 }
-                Some(Tok::Command("mod")) => {
+                Some(Tok::Command(name @ ("mod" | "pmod"))) => {
                     self.at += 1;
-                    let mut right = vec![self.signed()?];
+                    let first = if name == "pmod" { self.argument()? } else { self.signed()? };
+                    let mut right = vec![first];
                     while let Some(tok) = self.peek()
                         && self.follows(tok, right[right.len() - 1])
                     {
@@ -676,6 +716,7 @@ impl<'a> Parser<'a> {
                 Some(Tok::Op('°')) => {
                     self.at += 1;
                     base = self.expr.push(Node::Degrees(base));
+                    self.celsius();
                 }
                 Some(Tok::Word(word)) if is_percent(word) => {
                     // "4 4/9percent" is no word of its own.
@@ -704,7 +745,19 @@ impl<'a> Parser<'a> {
             return None;
         }
         self.at = at + 1 + usize::from(braced);
+        self.celsius();
         Some(self.expr.push(Node::Degrees(base)))
+    }
+
+    /// The letter behind ° in 20 °C.
+    fn celsius(&mut self) {
+        let is = |at: usize, tok: Tok<'_>| self.tokens.get(at).is_some_and(|token| token.tok == tok);
+        let letter = |at: usize| is(at, Tok::Word("C")) || is(at, Tok::Word("F"));
+        if letter(self.at) {
+            self.at += 1;
+        } else if is(self.at, Tok::Open('{')) && letter(self.at + 1) && is(self.at + 2, Tok::Close('}')) {
+            self.at += 3;
+        }
     }
 
     /// What stands behind `^`.

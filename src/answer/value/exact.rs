@@ -73,10 +73,14 @@ pub(in crate::answer) fn exact_at(
     Some(value)
 }
 
-/// A whole number for a name: small ones first, of both signs later.
+/// A whole number for a name: one after the other for every second draw, any small one for the others; every third may be
+/// below 0.
 fn drawn(name: &str, draw: u64) -> RBig {
-    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(name.as_bytes(), draw);
-    let size = (hash % (6 + 2 * draw)) as i64 + i64::from(draw % 3 != 2);
+    use xxhash_rust::xxh3::xxh3_64_with_seed;
+    let hash = xxh3_64_with_seed(name.as_bytes(), draw);
+    let row = draw / 2 + xxh3_64_with_seed(name.as_bytes(), u64::MAX) % 5;
+    let size = if draw % 2 == 0 { row } else { hash % 40 };
+    let size = size as i64 + i64::from(draw % 3 != 2);
     RBig::from(if draw % 3 == 2 && hash >> 63 == 1 { -size } else { size })
 }
 

@@ -128,8 +128,9 @@ impl<'a, P: Interval> Valuer<'a, P> {
             Signs::Negative => true,
             Signs::Either => hash >> 63 == 1,
         };
-        // From the 17th point on larger ones, for those who look further.
-        let exponent = -20 + 2 * (self.draw / 16).min(6) as i32;
+        // From the 9th point on larger and smaller ones by turns, for those who look further.
+        let step = 2 * (self.draw / 8).min(12) as i32;
+        let exponent = -20 + if self.draw % 4 == 3 { -step } else { step };
         self.p.dyadic(if negative { -size } else { size }, exponent)
     }
 
