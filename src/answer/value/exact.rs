@@ -79,7 +79,7 @@ fn drawn(name: &str, draw: u64) -> RBig {
     use xxhash_rust::xxh3::xxh3_64_with_seed;
     let hash = xxh3_64_with_seed(name.as_bytes(), draw);
     let row = draw / 2 + xxh3_64_with_seed(name.as_bytes(), u64::MAX) % 5;
-    let size = if draw % 2 == 0 { row } else { hash % 40 };
+    let size = if draw.is_multiple_of(2) { row } else { hash % 40 };
     let size = size as i64 + i64::from(draw % 3 != 2);
     RBig::from(if draw % 3 == 2 && hash >> 63 == 1 { -size } else { size })
 }
