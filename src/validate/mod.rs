@@ -5,12 +5,14 @@
 
 pub mod answers;
 mod extraction;
+pub mod hacks;
 pub mod matcher;
 pub mod metrics;
 pub mod ranking;
 mod records;
 
 pub mod reference;
+pub mod relations;
 pub mod rewards;
 pub mod steps;
 pub mod synth;
@@ -70,4 +72,7 @@ pub const SUITES: &[Suite] = &[
     metrics::SUITE,
     synth::SUITE,
     steps::SUITE,
+    relations::PERTURBATION,
+    relations::SOLUTION,
+    hacks::SUITE,
 ];

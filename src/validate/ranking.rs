@@ -21,7 +21,7 @@ use crate::score::{Settings, align_pair};
 use crate::text::numbers::{self, Number};
 use crate::trace::{Span, Step, StepList, Trace};
 
-const TRACES: &str = "gsm8k_traces.jsonl";
+pub(super) const TRACES: &str = "gsm8k_traces.jsonl";
 const STEPS: &str = "gsm8k_socratic_steps.jsonl";
 
 /// The suite.
@@ -32,13 +32,14 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
+/// A trace of a model on a problem.
 #[derive(Deserialize)]
-struct TraceRecord {
-    gsm8k_test_id: u64,
-    question: String,
+pub(super) struct TraceRecord {
+    pub gsm8k_test_id: u64,
+    pub question: String,
     gold: String,
     model: String,
-    text: String,
+    pub text: String,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +55,30 @@ struct GoldStep {
     value: Option<f64>,
 }
 
+/// The gold steps of a problem.
+pub(super) struct Gold(Vec<GoldStep>);
+
+impl Gold {
+    pub fn list(&self) -> StepList {
+        teacher_steps(&self.0)
+    }
+
+    pub fn questions(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|step| step.q.as_str())
+    }
+}
+
+/// The gold steps by problem.
+pub(super) fn gold(data: &Path) -> Result<BTreeMap<u64, Gold>> {
+    let records = records::read::<StepsRecord>(&data.join(STEPS))?;
+    Ok(records.into_iter().map(|(_, record)| (record.gsm8k_test_id, Gold(record.steps))).collect())
+}
+
+/// Whether nothing was fitted on this problem.
+pub(super) fn is_held_out(problem: u64) -> bool {
+    problem.is_multiple_of(3)
+}
+
 /// One trace with what was measured on it.
 struct Ranked {
     problem: u64,
@@ -64,17 +89,14 @@ struct Ranked {
 }
 
 fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
-    let mut gold = BTreeMap::new();
-    for (_, record) in records::read::<StepsRecord>(&data.join(STEPS))? {
-        gold.insert(record.gsm8k_test_id, record.steps);
-    }
+    let gold = gold(data)?;
     let (mut rules, mut judge) = (Rules::new(), Lexical::default());
     let mut aligner = Aligner::new(Mode::Ordered, Default::default());
     let mut ranked = Vec::new();
     let mut left_out = 0;
     for (_, record) in records::read::<TraceRecord>(&data.join(TRACES))? {
         let intermediate =
-            gold.get(&record.gsm8k_test_id).and_then(|steps| steps.split_last()).map(|(_, rest)| rest);
+            gold.get(&record.gsm8k_test_id).and_then(|gold| gold.0.split_last()).map(|(_, rest)| rest);
         let (Some(steps), Some(right)) = (intermediate.filter(|s| !s.is_empty()), ends_right(&record)) else {
             left_out += 1;
             continue;
@@ -126,7 +148,7 @@ fn value_recall(gold: &[GoldStep], text: &str) -> f64 {
 
 fn report(ranked: &[Ranked], left_out: usize) -> SuiteReport {
     let mut report = SuiteReport { suite: "ranking", n: ranked.len(), ..SuiteReport::default() };
-    let held_out: Vec<&Ranked> = ranked.iter().filter(|r| r.problem.is_multiple_of(3)).collect();
+    let held_out: Vec<&Ranked> = ranked.iter().filter(|r| is_held_out(r.problem)).collect();
     let all: Vec<&Ranked> = ranked.iter().collect();
     for (suffix, score) in [("auc", structure as fn(&Ranked) -> f64), ("baseline", recall)] {
         report.figure(format!("{suffix}_all"), auc_of(&all, score));
