@@ -103,6 +103,7 @@ fn one(args: &VerifyArgs, gold: &str, prediction: &str, rules: &Rules) -> Done {
 fn pairs(args: &VerifyArgs, rules: &Rules) -> Done {
     const CHUNK: usize = 1 << 16;
     let (mut count, mut equal, mut undecided, mut bad) = (0u64, 0u64, 0u64, 0u64);
+    let mut first = None;
     let mut ready = String::new();
     for file in &args.files {
         for record in read_records::<BTreeMap<String, Box<RawValue>>>(file)? {
@@ -115,6 +116,7 @@ fn pairs(args: &VerifyArgs, rules: &Rules) -> Done {
                 // As for a bad record elsewhere: told in its place, and on with the next.
                 Err(error) => {
                     bad += 1;
+                    first.get_or_insert_with(|| error.to_string());
                     ready += &serde_json::json!({ "record": count, "error": error.to_string() }).to_string();
                     ready.push('\n');
                     continue;
@@ -138,6 +140,10 @@ fn pairs(args: &VerifyArgs, rules: &Rules) -> Done {
         }
     }
     show::print(ready.as_bytes())?;
+    // Not one record of the right form: it is not the file that was meant.
+    if let Some(first) = first.filter(|_| bad == count) {
+        return Err(Error::data(first).into());
+    }
     let different = count - equal - undecided - bad;
     let told =
         if bad > 0 { format!(", {bad} bad records: see \"error\" in their lines") } else { String::new() };
