@@ -147,3 +147,102 @@ pub(super) fn spell(tok: Tok<'_>, name: &mut String) {
         Tok::Row => name.push(';'),
     }
 }
+
+/// Words behind a number that are no unit: they change its value, or compare it.
+pub(super) const MEANINGFUL: &[&str] = &[
+    "squared",
+    "cubed",
+    "over",
+    "plus",
+    "minus",
+    "times",
+    "divided",
+    "multiplied",
+    "mod",
+    "modulo",
+    "choose",
+    "out",
+    "to",
+    "remainder",
+    "half",
+    "halves",
+    "third",
+    "thirds",
+    "fourths",
+    "fifth",
+    "fifths",
+    "sixth",
+    "sixths",
+    "sevenths",
+    "eighth",
+    "eighths",
+    "ninths",
+    "tenth",
+    "tenths",
+    "hundredth",
+    "hundredths",
+    "thousandth",
+    "thousandths",
+    "below",
+    "above",
+    "less",
+    "than",
+    "not",
+    "if",
+    "is",
+    "are",
+    "between",
+    "power",
+    "factorial",
+    "pi",
+    "odd",
+    "even",
+    "least",
+    "more",
+    "most",
+    "except",
+    "no",
+    "wrong",
+    "negative",
+    "doubled",
+    "tripled",
+    "halved",
+    "inverse",
+    "reciprocal",
+    "binary",
+    "octal",
+    "hex",
+    "hexadecimal",
+    "tens",
+    "permille",
+];
+
+/// "Twelfths", "seventh": a part of a whole, or a place in a row.
+pub(super) fn is_part(word: &str) -> bool {
+    const OTHERS: [&str; 10] =
+        ["month", "length", "width", "depth", "north", "south", "tooth", "cloth", "path", "booth"];
+    let word = word.strip_suffix('s').unwrap_or(word);
+    word.len() > 3 && word.ends_with("th") && !OTHERS.contains(&word)
+}
+
+/// A word that multiplies a number, at the start of a unit, and what is behind it.
+pub(super) fn multiplier(unit: &str) -> Option<(u64, &str)> {
+    let (word, rest) = unit.split_once(' ').unwrap_or((unit, ""));
+    let word = word.to_lowercase();
+    let many = match word.strip_suffix('s').unwrap_or(&word) {
+        "dozen" => 12,
+        "gros" => 144,
+        "hundred" => 100,
+        "thousand" => 1_000,
+        "million" => 1_000_000,
+        "billion" => 1_000_000_000,
+        "trillion" => 1_000_000_000_000,
+        "quadrillion" => 1_000_000_000_000_000,
+        "lakh" => 100_000,
+        "crore" => 10_000_000,
+        "bn" => 1_000_000_000,
+        "mn" => 1_000_000,
+        _ => return None,
+    };
+    Some((many, rest.trim_start()))
+}

@@ -7,7 +7,7 @@ use dashu_ratio::RBig;
 
 use super::expr::{Expr, Func, Id, Node};
 use super::lex::{Tok, Token, lex};
-use super::names::{GREEK, UNITS, function, is_percent, joins};
+use super::names::{GREEK, MEANINGFUL, UNITS, function, is_part, is_percent, joins, multiplier};
 use crate::answer::units;
 
 /// Why a text could not be read.
@@ -20,105 +20,6 @@ pub(in crate::answer) enum Failure {
 }
 
 pub(super) type Result<T> = std::result::Result<T, Failure>;
-
-/// Words behind a number that are no unit: they change its value, or compare it.
-const MEANINGFUL: &[&str] = &[
-    "squared",
-    "cubed",
-    "over",
-    "plus",
-    "minus",
-    "times",
-    "divided",
-    "multiplied",
-    "mod",
-    "modulo",
-    "choose",
-    "out",
-    "to",
-    "remainder",
-    "half",
-    "halves",
-    "third",
-    "thirds",
-    "fourths",
-    "fifth",
-    "fifths",
-    "sixth",
-    "sixths",
-    "sevenths",
-    "eighth",
-    "eighths",
-    "ninths",
-    "tenth",
-    "tenths",
-    "hundredth",
-    "hundredths",
-    "thousandth",
-    "thousandths",
-    "below",
-    "above",
-    "less",
-    "than",
-    "not",
-    "if",
-    "is",
-    "are",
-    "between",
-    "power",
-    "factorial",
-    "pi",
-    "odd",
-    "even",
-    "least",
-    "more",
-    "most",
-    "except",
-    "no",
-    "wrong",
-    "negative",
-    "doubled",
-    "tripled",
-    "halved",
-    "inverse",
-    "reciprocal",
-    "binary",
-    "octal",
-    "hex",
-    "hexadecimal",
-    "tens",
-    "permille",
-];
-
-/// "Twelfths", "seventh": a part of a whole, or a place in a row.
-fn is_part(word: &str) -> bool {
-    const OTHERS: [&str; 10] =
-        ["month", "length", "width", "depth", "north", "south", "tooth", "cloth", "path", "booth"];
-    let word = word.strip_suffix('s').unwrap_or(word);
-    word.len() > 3 && word.ends_with("th") && !OTHERS.contains(&word)
-}
-
-/// A word that multiplies a number, at the start of a unit, and what is behind it.
-fn multiplier(unit: &str) -> Option<(u64, &str)> {
-    let (word, rest) = unit.split_once(' ').unwrap_or((unit, ""));
-    let word = word.to_lowercase();
-    let many = match word.strip_suffix('s').unwrap_or(&word) {
-        "dozen" => 12,
-        "gros" => 144,
-        "hundred" => 100,
-        "thousand" => 1_000,
-        "million" => 1_000_000,
-        "billion" => 1_000_000_000,
-        "trillion" => 1_000_000_000_000,
-        "quadrillion" => 1_000_000_000_000_000,
-        "lakh" => 100_000,
-        "crore" => 10_000_000,
-        "bn" => 1_000_000_000,
-        "mn" => 1_000_000,
-        _ => return None,
-    };
-    Some((many, rest.trim_start()))
-}
 
 /// Words of a unit: "dollars for each of them".
 const MOST_UNIT_WORDS: usize = 5;
