@@ -142,7 +142,7 @@ fn pairs(args: &VerifyArgs, rules: &Rules) -> Done {
     show::print(ready.as_bytes())?;
     // Not one record of the right form: it is not the file that was meant.
     if let Some(first) = first.filter(|_| bad == count) {
-        return Err(Error::data(first).into());
+        return Err(Error::data(first));
     }
     let different = count - equal - undecided - bad;
     let told =
