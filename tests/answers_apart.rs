@@ -181,6 +181,8 @@ fn the_same_answer_in_other_words() {
         ("5 \\text{ months}", "5"),
         ("3/4", "6/8"),
         ("5-3", "2"),
+        ("9-3-1", "5"),
+        ("1/2/3", "1/6"),
     ] {
         assert!(is_same(a, b), "{a} | {b}: {}", verify(a, b, &Rules::default()));
         assert!(is_same(b, a), "{b} | {a}: {}", verify(b, a, &Rules::default()));
@@ -236,6 +238,8 @@ fn texts_say_one_thing() {
         ("5", "\\boxed{5 \\text{ dozens}}", false),
         ("60", "\\boxed{5 \\text{ dozens}}", true),
         ("50", "The answer is she sold 50 bags of wheat.", true),
+        ("12", "The answer is 12 apples with both of them.", true),
+        ("18", "Answer: The field is 18 square units.", true),
     ] {
         let found = of_completion(text, Options::default()).map(|found| found.text);
         assert_eq!(check(gold, text) == Check::Right, is_right, "{gold} | {text}: {found:?}");

@@ -19,7 +19,7 @@
 
 use super::options::{ExtractionMode, Fit, Options};
 use super::read::expr::Expr;
-use super::read::parse;
+use super::read::{makes_another, multiplier, parse};
 use super::stated::{each_stated, is_prose, lone_choice, stated};
 use super::strings::is_denied;
 use super::verify::is_number;
@@ -118,15 +118,12 @@ pub(super) fn each_marked<'a>(text: &'a str, options: Options, visit: &mut Visit
         later.is_some_and(&mut *visit) || visit(found)
     };
     // Without boxes nothing that touches one counts.
-    let closed = if priority < 0 { box_spans(text) } else { Vec::new() };
-    let touches = |found: &Extracted<'_>| {
-        closed.iter().any(|span| span.start < found.span.end && found.span.start < span.end)
-    };
-    let visit: &mut Visit<'_, 'a> = &mut |found| !touches(&found) && visit(found);
+    let closed = closed_boxes(text, options);
+    let visit: &mut Visit<'_, 'a> = &mut |found| !touches(&closed, &found) && visit(found);
     priority == 0 && in_box(visit)
         || tag(text, priority > 0).is_some_and(&mut *visit)
         || is_early && priority > 0 && in_box(visit)
-        || (priority >= 0 || boxed(text, 0).is_none()) && whole(text).is_some_and(&mut *visit)
+        || whole(text).is_some_and(&mut *visit)
         || each_stated(text, visit)
         || lone_choice(text).is_some_and(&mut *visit)
         || priority >= 100 && in_box(visit)
@@ -137,10 +134,8 @@ pub(super) fn each_marked<'a>(text: &'a str, options: Options, visit: &mut Visit
 pub(super) fn each_unmarked<'a>(text: &'a str, options: Options, visit: &mut Visit<'_, 'a>) -> bool {
     /// Who writes more formulas that cannot be read has no answer.
     const MOST: usize = 16;
-    let closed = if options.boxed_match_priority < 0 { box_spans(text) } else { Vec::new() };
-    let is_open = |found: &Extracted<'_>| {
-        !closed.iter().any(|span| span.start < found.span.end && found.span.start < span.end)
-    };
+    let closed = closed_boxes(text, options);
+    let is_open = |found: &Extracted<'_>| !touches(&closed, found);
     let found = formulas(text);
     let first = match (found.last(), last_number(text)) {
         (Some(formula), Some(number)) if number.span.start >= formula.span.end => Some(number),
@@ -255,11 +250,19 @@ fn boxed(text: &str, from: usize) -> Option<Extracted<'_>> {
     }
 }
 
-/// All closed boxes, with their commands.
-fn box_spans(text: &str) -> Vec<Span> {
+/// The boxes, with their commands, in which nothing counts.
+fn closed_boxes(text: &str, options: Options) -> Vec<Span> {
     let mut spans = Vec::new();
+    if options.boxed_match_priority >= 0 {
+        return spans;
+    }
     each_box(text, 0, &mut |command, content| spans.push(Span::new(command, content.end as usize + 1)));
     spans
+}
+
+/// Whether a place shares a byte with one of these spans.
+fn touches(spans: &[Span], found: &Extracted<'_>) -> bool {
+    spans.iter().any(|span| span.start < found.span.end && found.span.start < span.end)
 }
 
 /// Every closed box, as it closes: where its command begins, and what is in it.
@@ -370,17 +373,12 @@ pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
     }
     let text = found.text;
     // Whoever names several, or what it is not, has not answered.
-    let hedges = [
-        "or", "not", "between", "either", "neither", "maybe", "perhaps", "cannot", "least", "most", "than",
-        "except", "other", "twice", "double", "half", "square", "root", "cube", "squared", "cubed", "minus",
-        "negative", "plus", "times", "divided", "from", "thirds", "halves", "dozen", "dozens", "hundred",
-        "thousand", "million", "billion",
-    ];
-    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '\'');
-    let is_part = |word: &str| word.ends_with("ths") && word != "months";
-    if words
-        .any(|word| hedges.contains(&word.to_lowercase().as_str()) || word.ends_with("n't") || is_part(word))
-    {
+    const HEDGES: [&str; 10] =
+        ["or", "either", "neither", "maybe", "perhaps", "cannot", "other", "from", "any", "root"];
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty());
+    if words.any(|word| {
+        HEDGES.contains(&word.to_lowercase().as_str()) || word.ends_with("n't") || makes_another(word)
+    }) {
         return None;
     }
     const JOINTS: [&str; 16] = [
@@ -433,8 +431,8 @@ fn widened<'a>(text: &'a str, found: Extracted<'a>) -> Extracted<'a> {
     };
     let rest = &text[end..];
     let next_word = rest.trim_start_matches(' ');
-    let many = ["hundred", "thousand", "million", "billion", "trillion", "dozen"];
-    if let Some(word) = many.iter().find(|word| next_word.starts_with(**word)) {
+    let word = next_word.find(|c: char| !c.is_alphabetic()).map_or(next_word, |at| &next_word[..at]);
+    if multiplier(word).is_some() {
         return whole(start, end + (rest.len() - next_word.len()) + word.len());
     }
     // A pair or an interval.

@@ -134,17 +134,17 @@ fn runs(gold: &str, prediction: &str) -> Option<bool> {
         fits.then_some((parts, mark))
     }
     let (one, other) = (parts(gold), parts(prediction));
+    // With a year; 1/2/3 and 9-3-1 may be worked out.
     let is_date = |found: &Option<(Vec<&str>, char)>| {
-        found.as_ref().is_some_and(|(parts, mark)| parts.len() == 3 && *mark != ':')
+        found.as_ref().is_some_and(|(parts, _)| parts.len() == 3 && parts.iter().any(|part| part.len() == 4))
     };
-    match (&one, &other) {
-        (Some((one, mark)), Some((other, with))) if mark == with => {
-            let value = |part: &&str| part.trim_start_matches('0').to_owned();
-            Some(one.iter().map(value).eq(other.iter().map(value)))
-        }
-        _ if is_date(&one) != is_date(&other) => Some(false),
-        _ => None,
+    let dated = is_date(&one);
+    if dated != is_date(&other) {
+        return Some(false);
     }
+    let ((one, mark), (other, with)) = (one?, other?);
+    let value = |part: &&str| part.trim_start_matches('0').to_owned();
+    (mark == with && (one.len() == 2 || dated)).then(|| one.iter().map(value).eq(other.iter().map(value)))
 }
 
 /// Whether two words are the same; `None` where one of them is none, or they may be products of letters.

@@ -19,6 +19,10 @@ const CLOSE: i64 = 160;
 impl Comparer<'_> {
     /// Numbers and functions.
     pub(super) fn values(&mut self, gold: Id, other: Id) -> bool {
+        // A tuple or a word in a formula has no value anywhere: it need not be looked for.
+        if self.has_form(gold) || self.has_form(other) {
+            return self.no(Reason::NotShown);
+        }
         let exacts = (exact(self.expr, gold, &mut self.budget), exact(self.expr, other, &mut self.budget));
         if let (Some(a), Some(b)) = &exacts {
             if a == b {
@@ -52,6 +56,16 @@ impl Comparer<'_> {
             }
         }
         self.at_points(gold, other)
+    }
+
+    /// Whether a form that is no value stands in it; the bounds of sums may be such.
+    fn has_form(&self, id: Id) -> bool {
+        let mut found = false;
+        self.expr.walk(id, &mut |node| {
+            found |= node.is_form();
+            !found && !matches!(node, Node::Big(..))
+        });
+        found
     }
 
     /// Functions of whole numbers, with whole numbers for their variables: different if they differ at one of them; the

@@ -10,5 +10,6 @@ mod numbers;
 mod parse;
 mod print;
 
+pub(super) use names::{makes_another, multiplier};
 pub(super) use parse::{Failure, Reading, parse, parse_as};
 pub(super) use print::print;

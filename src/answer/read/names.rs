@@ -148,8 +148,8 @@ pub(super) fn spell(tok: Tok<'_>, name: &mut String) {
     }
 }
 
-/// Words behind a number that are no unit: they change its value, or compare it.
-pub(super) const MEANINGFUL: &[&str] = &[
+/// Words beside a number that make another value of it.
+const OTHER_VALUE: &[&str] = &[
     "squared",
     "cubed",
     "over",
@@ -161,72 +161,74 @@ pub(super) const MEANINGFUL: &[&str] = &[
     "mod",
     "modulo",
     "choose",
-    "out",
-    "to",
     "remainder",
     "half",
     "halves",
     "third",
     "thirds",
-    "fourths",
-    "fifth",
-    "fifths",
-    "sixth",
-    "sixths",
-    "sevenths",
-    "eighth",
-    "eighths",
-    "ninths",
-    "tenth",
-    "tenths",
-    "hundredth",
-    "hundredths",
-    "thousandth",
-    "thousandths",
-    "below",
-    "above",
-    "less",
-    "than",
-    "not",
-    "if",
-    "is",
-    "are",
-    "between",
     "power",
     "factorial",
-    "pi",
-    "odd",
-    "even",
-    "least",
-    "more",
-    "most",
-    "except",
-    "no",
-    "wrong",
-    "negative",
+    "twice",
+    "double",
     "doubled",
     "tripled",
     "halved",
     "inverse",
     "reciprocal",
+    "negative",
     "binary",
     "octal",
     "hex",
     "hexadecimal",
     "tens",
     "permille",
+    "least",
+    "most",
+    "than",
+    "except",
+    "not",
+    "between",
 ];
 
+/// Words behind a number that are no unit: they say something of it.
+const NO_UNIT: &[&str] =
+    &["out", "to", "below", "above", "less", "more", "if", "is", "are", "no", "wrong", "pi", "odd", "even"];
+
+/// Whether a word beside a number makes another value of it: squared, halves, twelfths, million.
+pub(in crate::answer) fn makes_another(word: &str) -> bool {
+    let word = word.to_lowercase();
+    let word = word.trim_end_matches('.');
+    OTHER_VALUE.contains(&word) || is_part(word) || multiplier(word).is_some()
+}
+
+/// Whether a word behind a number is no part of a unit.
+pub(super) fn is_no_unit(word: &str) -> bool {
+    makes_another(word) || NO_UNIT.contains(&word.to_lowercase().trim_end_matches('.'))
+}
+
 /// "Twelfths", "seventh": a part of a whole, or a place in a row.
-pub(super) fn is_part(word: &str) -> bool {
-    const OTHERS: [&str; 10] =
-        ["month", "length", "width", "depth", "north", "south", "tooth", "cloth", "path", "booth"];
+fn is_part(word: &str) -> bool {
+    const PARTS: [&str; 13] = [
+        "fourth",
+        "fifth",
+        "sixth",
+        "seventh",
+        "eighth",
+        "ninth",
+        "tenth",
+        "eleventh",
+        "twelfth",
+        "hundredth",
+        "thousandth",
+        "millionth",
+        "billionth",
+    ];
     let word = word.strip_suffix('s').unwrap_or(word);
-    word.len() > 3 && word.ends_with("th") && !OTHERS.contains(&word)
+    PARTS.contains(&word) || word.ends_with("teenth") || word.ends_with("tieth")
 }
 
 /// A word that multiplies a number, at the start of a unit, and what is behind it.
-pub(super) fn multiplier(unit: &str) -> Option<(u64, &str)> {
+pub(in crate::answer) fn multiplier(unit: &str) -> Option<(u64, &str)> {
     let (word, rest) = unit.split_once(' ').unwrap_or((unit, ""));
     let word = word.to_lowercase();
     let many = match word.strip_suffix('s').unwrap_or(&word) {

@@ -7,7 +7,7 @@ use dashu_ratio::RBig;
 
 use super::expr::{Expr, Func, Id, Node};
 use super::lex::{Tok, Token, lex};
-use super::names::{GREEK, MEANINGFUL, UNITS, function, is_part, is_percent, joins, multiplier};
+use super::names::{GREEK, UNITS, function, is_no_unit, is_percent, joins, multiplier};
 use crate::answer::units;
 
 /// Why a text could not be read.
@@ -400,12 +400,7 @@ impl<'a> Parser<'a> {
             return Ok(value);
         }
         // More words are a sentence, and some words say more than what is counted.
-        let says_more = |word: &str| {
-            let word = word.to_lowercase();
-            let word = word.trim_end_matches('.');
-            MEANINGFUL.contains(&word) || is_part(word)
-        };
-        if unit.split(' ').count() > MOST_UNIT_WORDS || unit.split([' ', '-']).any(says_more) {
+        if unit.split(' ').count() > MOST_UNIT_WORDS || unit.split([' ', '-']).any(is_no_unit) {
             return Err(Failure::At(self.tokens[from].at));
         }
         if is_percent(unit) {
