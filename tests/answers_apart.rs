@@ -240,6 +240,17 @@ fn texts_say_one_thing() {
         ("50", "The answer is she sold 50 bags of wheat.", true),
         ("12", "The answer is 12 apples with both of them.", true),
         ("18", "Answer: The field is 18 square units.", true),
+        ("3", "Answer: Ann can go to the cinema 3 times this week.", true),
+        ("3", "Answer: Ann has 3 times as many books as Bob.", false),
+        ("16", "Answer: She won't be able to place 16 eggs on the trays.", true),
+        ("16", "Answer: It isn't 16 eggs.", false),
+        ("83", "Answer: The most that is loaded without going over the limit is 83 boxes.", true),
+        ("50", "Answer: Half of what they have together is 50 spots.", true),
+        ("50", "Answer: She has half of 50 spots.", false),
+        ("5", "Answer: She walked for 5 and a half hours.", false),
+        ("8", "Answer: Ann has 8 more trees than Bob.", true),
+        ("8", "Answer: Ann has more than 8 trees.", false),
+        ("40", "Answer: There are 40 girls not in the club.", true),
     ] {
         let found = of_completion(text, Options::default()).map(|found| found.text);
         assert_eq!(check(gold, text) == Check::Right, is_right, "{gold} | {text}: {found:?}");

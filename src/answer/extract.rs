@@ -372,13 +372,8 @@ pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
         return None;
     }
     let text = found.text;
-    // Whoever names several, or what it is not, has not answered.
-    const HEDGES: [&str; 10] =
-        ["or", "either", "neither", "maybe", "perhaps", "cannot", "other", "from", "any", "root"];
-    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty());
-    if words.any(|word| {
-        HEDGES.contains(&word.to_lowercase().as_str()) || word.ends_with("n't") || makes_another(word)
-    }) {
+    // Whoever is not sure has not answered.
+    if words_of(text).any(|word| ["or", "either", "neither", "maybe", "perhaps"].contains(&word.as_str())) {
         return None;
     }
     const JOINTS: [&str; 16] = [
@@ -386,19 +381,54 @@ pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
         " earns ", " made ", " makes ", " spent ", " weighs ",
     ];
     let joint = JOINTS.iter().filter_map(|joint| Some(text.rfind(joint)? + joint.len())).max();
-    let tail = joint.map(|at| &text[at..]).filter(|tail| tail.contains(|c: char| c.is_ascii_digit()));
-    let first = first_number(tail.unwrap_or(text))?;
+    let tail = joint.filter(|&at| text[at..].contains(|c: char| c.is_ascii_digit()));
+    let from = tail.unwrap_or(0);
+    let first = first_number(&text[from..])?;
+    let (start, end) = (from + first.span.start as usize, from + first.span.end as usize);
+    if is_another(&text[..start], &text[end..]) {
+        return None;
+    }
+    let first = first.text;
     // Two numbers, and nothing that tells which one counts.
     let last = last_number(text).map(|found| found.text);
     (tail.is_some() || last == Some(first)).then_some(first)
 }
 
+fn words_of(text: &str) -> impl DoubleEndedIterator<Item = String> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && c != '\'');
+    words.filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+/// Whether the words beside a number make another value of it, or deny it: "twice 5", "5 squared", "not 5".
+fn is_another(before: &str, after: &str) -> bool {
+    /// How many words count on each side: "5 and a half", "the square root of 5".
+    const NEAR: usize = 3;
+    let denies =
+        |word: &str| ["not", "never", "cannot", "root", "any"].contains(&word) || word.ends_with("n't");
+    // "3 times a week" counts, "3 times as many" multiplies.
+    let counted =
+        |next: &str| ["a", "in", "this", "per", "before", "each", "every", "to", "on"].contains(&next);
+    let mut later = words_of(after).take(NEAR + 1).peekable();
+    let mut behind = |at: usize| {
+        let Some(word) = later.next() else { return false };
+        match word.as_str() {
+            "times" => later.peek().is_some_and(|next| !counted(next)),
+            // "40 more than Bob has", "8 not counting her own".
+            "than" => at == 0,
+            "not" => false,
+            word => makes_another(word),
+        }
+    };
+    (0..NEAR).any(&mut behind)
+        || words_of(before).rev().take(NEAR).any(|word| denies(&word) || makes_another(&word))
+}
+
 /// The first number of a text.
-fn first_number(text: &str) -> Option<&str> {
+fn first_number(text: &str) -> Option<Extracted<'_>> {
     let start = text.find(|c: char| c.is_ascii_digit())?;
     let part = |c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '/'));
     let end = text[start..].find(part).map_or(text.len(), |length| start + length);
-    last_number(&text[..end]).map(|found| found.text)
+    last_number(&text[..end])
 }
 
 /// The last number: digits with separators, a sign, a fraction bar, an exponent, a percent sign.

@@ -183,7 +183,12 @@ fn value(rest: &str) -> &str {
             _ => {
                 let word = &rest[at..];
                 let joints = ["because", "since", "which", "as", "so", "when"];
-                previous == ' ' && depth <= 0 && joints.iter().any(|joint| starts_with_word(word, joint))
+                // "3 times as many" is no 3.
+                let multiplies = rest[..at].ends_with("times ");
+                previous == ' '
+                    && depth <= 0
+                    && !multiplies
+                    && joints.iter().any(|joint| starts_with_word(word, joint))
             }
         };
         if ends {
