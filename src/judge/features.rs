@@ -4,10 +4,12 @@
 //! string comparison, and allocates nothing.
 
 use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::text::calculation::{Calculation, Operations};
+use crate::text::numbers::{self, Number};
 use crate::text::similarity::{Pattern, Scratch};
-use crate::text::{numbers, words};
+use crate::text::words;
 
 /// The features of a pair, in the order of [`Features`]. All lie in [0, 1].
 pub const NAMES: [&str; 12] = [
@@ -123,6 +125,8 @@ pub struct StepText {
     question_pattern: Pattern,
     question_text: String,
     calculation: Calculation,
+    /// The words of the answer between its numbers, as a hash.
+    wording: u64,
 }
 
 impl StepText {
@@ -137,6 +141,7 @@ impl StepText {
         self.answer.fill(answer, weights, buffer);
         self.step.unite(&self.question, &self.answer);
         self.calculation.read(answer);
+        self.wording = wording(answer, self.calculation.numbers());
         if !self.calculation.computed && self.calculation.operands.is_empty() {
             // "80 sheep." alone: what it was computed from may stand in the question.
             self.add_operands(sub_problem);
@@ -153,7 +158,7 @@ impl StepText {
         }
         self.calculation.operands.retain(|operand| !numbers::same(*operand, value));
         self.calculation.operands.sort_unstable_by(f64::total_cmp);
-        self.calculation.result = Some(value);
+        (self.calculation.result, self.calculation.value) = (Some(value), Some(value));
     }
 
     fn add_operands(&mut self, text: &str) {
@@ -167,6 +172,11 @@ impl StepText {
         self.calculation.operands.dedup_by(|a, b| numbers::same(*a, *b));
     }
 
+    /// Whether the answer computes something; else it only says something.
+    pub fn computes(&self) -> bool {
+        self.calculation.computed
+    }
+
     /// What the step arrives at, if that is a number.
     pub fn result(&self) -> Option<f64> {
         self.calculation.result
@@ -175,14 +185,21 @@ impl StepText {
     /// Whether the student's result is a result of this step (the teacher's). What else the student's step computes
     /// does not count: a list of results would answer every step.
     pub fn shares_result(&self, student: &StepText) -> bool {
-        let (Some(mine), Some(theirs)) = (self.result(), student.result()) else { return false };
+        let (Some(mine), Some(theirs)) = (self.calculation.value, student.calculation.value) else {
+            return false;
+        };
         let stated = |value: f64| {
-            self.calculation
-                .stated
-                .iter()
-                .any(|stated| stated.computed && numbers::same(stated.number.value, value))
+            self.calculation.stated.iter().any(|stated| stated.computed && numbers::same(stated.value, value))
         };
         numbers::same(mine, theirs) || stated(theirs)
+    }
+
+    /// Whether the answers say the same in the same words but for a number: one of them is mistaken, or speaks of
+    /// something else, whatever comes out.
+    pub fn differs_in_a_number(&self, other: &StepText) -> bool {
+        let (mine, theirs) = (self.calculation.numbers(), other.calculation.numbers());
+        let same = |(one, other): (&Number, &Number)| numbers::same(one.value, other.value);
+        self.wording == other.wording && mine.len() == theirs.len() && !mine.iter().zip(theirs).all(same)
     }
 
     /// Overlap of the words of the answers, in [0, 1].
@@ -218,6 +235,19 @@ impl StepText {
             operation_overlap(self.calculation.operations, student.calculation.operations),
         ]
     }
+}
+
+/// A hash of what stands between the numbers of a text.
+fn wording(text: &str, numbers: &[Number]) -> u64 {
+    let mut hasher = Xxh3Default::new();
+    let mut from = 0;
+    for number in numbers {
+        hasher.update(text[from..number.span.start as usize].as_bytes());
+        hasher.update(b"\0");
+        from = number.span.end as usize;
+    }
+    hasher.update(text[from..].as_bytes());
+    hasher.digest()
 }
 
 /// Overlap of two sets of operations; 0.5 when neither names one.

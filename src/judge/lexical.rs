@@ -280,9 +280,11 @@ impl Lexical {
                 let features = left.compare(right, &mut self.scratch);
                 model.text.verdict(&[features[0], features[1]], 0.0)
             }
+            Aspect::Answer if left.differs_in_a_number(right) => Verdict::NO,
             Aspect::Answer => match (left.result(), right.result()) {
-                (Some(_), Some(_)) if left.shares_result(right) => Verdict::YES,
-                (None, None) => {
+                (Some(_), Some(_)) if !left.shares_result(right) => Verdict::NO,
+                (Some(_), Some(_)) if left.computes() && right.computes() => Verdict::YES,
+                (Some(_), Some(_)) | (None, None) => {
                     let overlap = left.answer_overlap(right);
                     Verdict::from_probability(overlap as f32, ANSWER_OVERLAP as f32)
                 }

@@ -33,6 +33,9 @@ pub struct Calculation {
     /// What comes out at the end, if something does: the last number that is stated as a result, else the last
     /// number.
     pub result: Option<f64>,
+    /// The value of [`Self::result`] with its sign, and as a fraction where it stands in one: -3/4 for `= -\frac{3}{4}`, of
+    /// which the result is the 4.
+    pub value: Option<f64>,
     /// Every number that is stated as a result, in order.
     pub stated: Vec<Stated>,
     /// The numbers that it is computed from: every number but the result, ascending, each once.
@@ -50,11 +53,18 @@ pub struct Calculation {
 pub struct Stated {
     /// The number.
     pub number: Number,
+    /// Its value with its sign, and as a fraction where it stands in one.
+    pub value: f64,
     /// Whether it follows a calculation; else it is only stated.
     pub computed: bool,
 }
 
 impl Calculation {
+    /// Every number of the text, in order.
+    pub fn numbers(&self) -> &[Number] {
+        &self.numbers
+    }
+
     /// Reads `text`, forgetting what was read before. Allocates only for texts with more numbers than any before.
     pub fn read(&mut self, text: &str) {
         self.numbers.clear();
@@ -73,17 +83,53 @@ impl Calculation {
             let before = &text[self.numbers[from].span.start as usize..start];
             let computed =
                 given >= 2 || (given == 1 && (has_sign(before) || has_operation_word(text, start)));
-            self.stated.push(Stated { number, computed });
+            let value = value_of(text, &self.numbers, index);
+            self.stated.push(Stated { number, value, computed });
             from = if computed { index } else { from };
         }
         self.computed = self.stated.iter().any(|stated| stated.computed);
-        let last = self.stated.last().map(|stated| stated.number).or(self.numbers.last().copied());
-        self.result = last.map(|number| number.value);
+        let unstated = || {
+            let index = self.numbers.len().checked_sub(1)?;
+            Some((self.numbers[index], value_of(text, &self.numbers, index)))
+        };
+        let last = self.stated.last().map(|stated| (stated.number, stated.value)).or_else(unstated);
+        self.result = last.map(|(number, _)| number.value);
+        self.value = last.map(|(_, value)| value);
         let Some(value) = self.result else { return };
         self.operands.extend(self.numbers.iter().map(|n| n.value).filter(|&v| !numbers::same(v, value)));
         self.operands.sort_unstable_by(f64::total_cmp);
         self.operands.dedup_by(|a, b| numbers::same(*a, *b));
     }
+}
+
+/// The value of a number where it stands: of `\frac{3}{4}` and `3/4` as of their last number, with the sign before it.
+fn value_of(text: &str, numbers: &[Number], index: usize) -> f64 {
+    let number = numbers[index];
+    let mut value = number.value;
+    let mut start = number.span.start as usize;
+    if let Some(above) = index.checked_sub(1).map(|at| numbers[at]) {
+        let between = &text[above.span.end as usize..start];
+        let before = text[..above.span.start as usize].trim_end();
+        let stacked = between.trim() == "}{" && (before.ends_with("frac{") || before.ends_with("frac{-"));
+        if (stacked || between == "/") && value != 0.0 {
+            value = above.value / value;
+            start = above.span.start as usize;
+        }
+    }
+    if is_negative(&text[..start]) { -value } else { value }
+}
+
+/// Whether what follows has a sign of its own: a minus that takes nothing away from what stands before it.
+fn is_negative(before: &str) -> bool {
+    let bare = before.trim_end_matches(|c: char| c.is_whitespace() || "$({[".contains(c));
+    let bare = bare.strip_suffix("frac").map_or(bare, |rest| rest.trim_end_matches(['d', 't', '\\']));
+    let Some(rest) = bare.strip_suffix(['-', '−', '–']) else { return false };
+    let marks = |c: char| c.is_whitespace() || "$({[\\".contains(c);
+    let left = rest.trim_end_matches(marks);
+    // "is -2", but not "x - 2" and not "x-2".
+    let behind_a_word =
+        || rest.len() > left.len() && before.ends_with(['-', '−']) && left.ends_with(char::is_alphabetic);
+    left.is_empty() || left.ends_with(['=', '<', '>', ',', ':', '≈']) || behind_a_word()
 }
 
 /// Words that name an operation on the one number beside them.
@@ -293,6 +339,27 @@ mod tests {
         let mut calculation = Calculation::default();
         calculation.read(text);
         (calculation.result, calculation.operands, calculation.operations.0)
+    }
+
+    #[test]
+    fn results_have_signs_and_may_be_fractions() {
+        for (text, value) in [
+            ("2 - 8 = -6", -6.0),
+            ("so it is $-2$", -2.0),
+            ("which is -\\frac{3}{4}", -0.75),
+            ("= \\frac{16}{27}$ gallons", 16.0 / 27.0),
+            ("that is 13/5", 2.6),
+            ("x < 14/5", 2.8),
+            ("10 - 4", 4.0),
+            ("x - 4", 4.0),
+            ("x-4", 4.0),
+            ("(h, k) = (-1, -3)", -3.0),
+            ("8/2 = 4", 4.0),
+        ] {
+            let mut calculation = Calculation::default();
+            calculation.read(text);
+            assert_eq!(calculation.value, Some(value), "{text:?}");
+        }
     }
 
     #[test]
