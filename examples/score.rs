@@ -11,7 +11,7 @@ use rlkd::trace::Trace;
 fn main() -> rlkd::Result<()> {
     let problem = "A farm packs 18 trays of 24 eggs and sells 5/6 of the eggs. How many are left?";
     let mut rules = Rules::new();
-    let mut steps = |text: &str| rules.steps(&Trace::new(text));
+    let mut steps = |text: &str| rules.steps(problem, &Trace::new(text));
     let teacher = steps(
         "First the number of eggs: 18 * 24 = 432.\n\nNext the eggs sold: 432 * 5 / 6 = 360.\n\nSo 432 - 360 = 72 are left.",
     );

@@ -164,8 +164,10 @@ pub enum StepKind {
     Progress,
     /// Checks something that was done.
     Verify,
-    /// Was abandoned: a branch that the writer left ("Wait, that is wrong").
+    /// Was abandoned: a branch that the writer left ("Wait, that is wrong"), or that leads nowhere.
     Backtrack,
+    /// Says only what is known: the problem once more, or a result without anything new.
+    Restate,
 }
 
 /// One step of reasoning; its parts are spans into the [`StepList`]'s text, empty where absent.

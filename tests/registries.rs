@@ -177,7 +177,8 @@ fn all_asks(teacher: &StepList, student: &StepList) -> Vec<Ask> {
 #[test]
 fn judges_are_deterministic_and_do_not_see_the_batch() {
     let mut lists: Vec<StepList> = texts().iter().map(|text| steps(text)).collect();
-    lists.extend(texts().iter().map(|text| rlkd::decompose::rules::Rules::new().steps(&Trace::new(text))));
+    lists
+        .extend(texts().iter().map(|text| rlkd::decompose::rules::Rules::new().steps("", &Trace::new(text))));
     lists.push(steps(
         "[Sub-problem 1]: How many eggs?\n[Answer 1]: 18 * 24 = 431\n[Sub-problem 2]: \u{1f469}\n[Answer 2]: NaN",
     ));

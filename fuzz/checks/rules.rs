@@ -8,7 +8,7 @@ use rlkd::trace::{Span, Trace};
 /// Checks every invariant on one text.
 pub fn check(text: &str) {
     let trace = Trace::new(text);
-    let list = Rules::new().steps(&trace);
+    let list = Rules::new().steps("", &trace);
     assert_eq!(list.text, text, "spans point into the trace itself");
     let mut at = 0;
     for step in &list.steps {
@@ -26,9 +26,9 @@ pub fn check(text: &str) {
     let mut values = Vec::new();
     numbers::scan(text, &mut values);
     assert!(list.steps.len() <= found.len() + values.len(), "more steps than sentences and numbers");
-    assert_eq!(Rules::new().steps(&trace), list, "not deterministic");
+    assert_eq!(Rules::new().steps("", &trace), list, "not deterministic");
     // A reused engine forgets what it read before.
     let mut again = Rules::new();
-    again.steps(&Trace::new("1 + 1 = 2. Let me check: 1 + 1 = 2. That's wrong."));
-    assert_eq!(again.steps(&trace), list, "a reused engine differs");
+    again.steps("", &Trace::new("1 + 1 = 2. Let me check: 1 + 1 = 2. That's wrong."));
+    assert_eq!(again.steps("", &trace), list, "a reused engine differs");
 }

@@ -34,6 +34,7 @@ pub(super) fn pack(list: &StepList, trace: &str) -> Vec<u8> {
             StepKind::Progress => 0,
             StepKind::Verify => 1,
             StepKind::Backtrack => 2,
+            StepKind::Restate => 3,
         });
         for part in [step.meta, step.sub_problem, step.answer] {
             let forward = i64::from(part.start) - last;
@@ -79,6 +80,7 @@ pub(super) fn unpack(bytes: &[u8], trace: &str) -> Option<StepList> {
             0 => StepKind::Progress,
             1 => StepKind::Verify,
             2 => StepKind::Backtrack,
+            3 => StepKind::Restate,
             _ => return None,
         };
         let mut part = || -> Option<Span> {

@@ -1,6 +1,7 @@
 //! What is computed from what, in a sentence or a step.
 
 use super::numbers::{self, Number};
+use crate::trace::Span;
 
 /// A set of arithmetic operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,9 +22,22 @@ impl Operations {
         self.0.count_ones()
     }
 
+    /// Whether there is one, and none but those of `all`.
+    pub fn is_within(self, all: Operations) -> bool {
+        self.0 != 0 && self.0 & !all.0 == 0
+    }
+
     /// Whether there is none.
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+}
+
+impl std::ops::BitOr for Operations {
+    type Output = Operations;
+
+    fn bitor(self, other: Operations) -> Operations {
+        Operations(self.0 | other.0)
     }
 }
 
@@ -60,6 +74,15 @@ pub struct Stated {
 }
 
 impl Calculation {
+    /// Where [`Self::result`] stands.
+    pub fn result_span(&self) -> Option<Span> {
+        self.stated
+            .last()
+            .map(|stated| stated.number)
+            .or(self.numbers.last().copied())
+            .map(|number| number.span)
+    }
+
     /// Every number of the text, in order.
     pub fn numbers(&self) -> &[Number] {
         &self.numbers
@@ -122,13 +145,14 @@ fn value_of(text: &str, numbers: &[Number], index: usize) -> f64 {
 /// Whether what follows has a sign of its own: a minus that takes nothing away from what stands before it.
 fn is_negative(before: &str) -> bool {
     let bare = before.trim_end_matches(|c: char| c.is_whitespace() || "$({[".contains(c));
-    let bare = bare.strip_suffix("frac").map_or(bare, |rest| rest.trim_end_matches(['d', 't', '\\']));
+    let bare =
+        bare.strip_suffix("frac").map_or(bare, |rest| rest.trim_end_matches(['d', 't', '\\']).trim_end());
     let Some(rest) = bare.strip_suffix(['-', '−', '–']) else { return false };
     let marks = |c: char| c.is_whitespace() || "$({[\\".contains(c);
     let left = rest.trim_end_matches(marks);
     // "is -2", but not "x - 2" and not "x-2".
-    let behind_a_word =
-        || rest.len() > left.len() && before.ends_with(['-', '−']) && left.ends_with(char::is_alphabetic);
+    let is_glued = bare.len() == before.len() || before[bare.len()..].starts_with('\\');
+    let behind_a_word = || rest.len() > left.len() && is_glued && left.ends_with(char::is_alphabetic);
     left.is_empty() || left.ends_with(['=', '<', '>', ',', ':', '≈']) || behind_a_word()
 }
 
@@ -151,26 +175,29 @@ const OPERATION_WORDS: [&str; 15] = [
     "more",
 ];
 
-/// Whether the number at `start` is stated as a result: after `=` or a word that announces one, with
-/// nothing but marks between.
+/// Whether the number at `start` is stated as a result: after `=` or a word that announces one, with nothing but marks
+/// between.
 fn is_stated(text: &str, start: usize) -> bool {
     let before = trim_marks(&text[..start]);
+    // "= -4" has a sign of its own.
+    let unsigned = before.trim_end_matches(['-', '−']).trim_end();
+    let before = if unsigned.ends_with(['=', '≈', '→']) { unsigned } else { before };
     if before.ends_with(['=', '≈', '→']) {
         return !before.ends_with("!=");
     }
     let mut buffer = [0; LONGEST];
     let Some(word) = last_word(before, &mut buffer) else { return false };
+    let ends_with_any = |all: &[&str]| all.iter().any(|announcing| ends_with_word(before, announcing));
     match word {
-        b"equals" | b"is" | b"are" | b"be" | b"was" | b"gives" | b"give" | b"giving" | b"get" | b"gets"
-        | b"makes" | b"make" | b"totals" | b"totaling" | b"yields" | b"leaves" | b"leaving" | b"becomes"
-        | b"has" | b"have" => true,
-        b"to" => ends_with_word(before, "equal to"),
-        b"us" => ends_with_word(before, "gives us") || ends_with_word(before, "give us"),
-        b"of" => {
-            ["total of", "subtotal of", "sum of"].iter().any(|announcing| ends_with_word(before, announcing))
-        }
+        b"equals" | b"is" | b"are" | b"be" | b"was" | b"were" | b"gives" | b"give" | b"giving" | b"get"
+        | b"gets" | b"makes" | b"make" | b"totals" | b"totaling" | b"yields" | b"leaves" | b"leaving"
+        | b"becomes" | b"has" | b"have" | b"had" | b"cost" | b"costs" | b"weighs" | b"earns" | b"earned"
+        | b"spends" | b"spent" | b"pays" | b"paid" | b"needs" | b"takes" => true,
+        b"to" => ends_with_any(&["equal to", "comes to", "adds up to"]),
+        b"us" => ends_with_any(&["gives us", "give us"]),
+        b"of" => ends_with_any(&["total of", "subtotal of", "sum of"]),
         // "resulting in 5" states a result, "in 5 days" does not.
-        b"in" => ends_with_word(before, "resulting in") || ends_with_word(before, "results in"),
+        b"in" => ends_with_any(&["resulting in", "results in"]),
         _ => false,
     }
 }
@@ -199,22 +226,33 @@ const MOST_UNIT: usize = 64;
 fn goes_on(after: &str) -> bool {
     let mut rest = after;
     // Up to two words of a unit may stand between.
-    for words in 0..3 {
+    for _ in 0..3 {
         rest = rest.trim_start_matches(|c: char| c == ' ' || "%)}$\u{b0}".contains(c));
         if let Some(unit) = rest.strip_prefix("\\text{").or_else(|| rest.strip_prefix("\\,\\text{")) {
             // A unit is short.
             let end = unit.bytes().take(MOST_UNIT).position(|b| b == b'}');
             rest = end.map_or("", |end| &unit[end + 1..]);
-            rest = rest.trim_start_matches(|c: char| c == ' ' || c == '/' && words > 2);
+            rest = rest.trim_start_matches(' ');
         }
-        let sign = rest.starts_with(['+', '/', '×', '÷', '·', '^', '−'])
+        // "9 eggs/day" and "$10/gallon" divide nothing.
+        let divides = rest.strip_prefix('/').is_some_and(|below| {
+            !below.trim_start_matches([' ', '$', '(']).starts_with(|c: char| c.is_ascii_alphabetic())
+        });
+        let sign = divides
+            || rest.starts_with(['+', '×', '÷', '·', '^', '−'])
             || (rest.starts_with('*') && !rest.starts_with("**"))
             || (rest.starts_with("- ") && after.len() > rest.len())
             || ["\\times", "\\cdot", "\\div", "x "].iter().any(|sign| rest.starts_with(sign));
         let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
         let word = &rest[..end];
-        let named = ["times", "multiplied", "divided", "plus", "minus"];
-        if sign || named.iter().any(|operation| word.eq_ignore_ascii_case(operation)) {
+        let named = ["multiplied", "divided", "plus", "minus"];
+        // "22 times." counts, "22 times 3" multiplies.
+        let multiplies = word.eq_ignore_ascii_case("times") && {
+            let next = rest[end..].trim_start_matches([' ', '$', '(', '\\']);
+            next.starts_with(|c: char| c.is_ascii_digit())
+                || ["as ", "the ", "that "].iter().any(|word| next.starts_with(word))
+        };
+        if sign || multiplies || named.iter().any(|operation| word.eq_ignore_ascii_case(operation)) {
             return true;
         }
         if word.is_empty() || ["and", "so", "or", "then", "which", "is"].contains(&word) {
@@ -376,6 +414,8 @@ mod tests {
             ("4 x 20 = 80", Some(80.0), &[4.0, 20.0], 4),
             ("4*20", Some(20.0), &[4.0], 4),
             ("no numbers", None, &[], 0),
+            ("3 people * 3 eggs/person/day = 9 eggs/day", Some(9.0), &[3.0], 4),
+            ("4 + 12 + 6 = 22 times.", Some(22.0), &[4.0, 6.0, 12.0], 1),
         ];
         for (text, result, operands, operations) in cases {
             assert_eq!(read(text), (*result, operands.to_vec(), *operations), "{text:?}");

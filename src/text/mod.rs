@@ -7,6 +7,7 @@
 //! - [`similarity`]: string metrics, bit-parallel where they are hot.
 
 pub mod calculation;
+pub mod look_alikes;
 pub mod numbers;
 pub mod sentences;
 pub mod similarity;

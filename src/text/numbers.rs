@@ -51,11 +51,12 @@ pub fn scan(text: &str, numbers: &mut Vec<Number>) {
         {
             let (value, end) = read_number(bytes, at);
             let marker = is_list_mark(bytes, at, end);
+            let (factor, length) = multiplier(&text[end..]);
             if !marker && !after_label && value.is_finite() {
-                numbers.push(Number { value, span: Span::new(at, end) });
+                numbers.push(Number { value: value * factor, span: Span::new(at, end + length) });
             }
             after_label = false;
-            at = end;
+            at = end + length;
         } else if byte.is_ascii_alphabetic() {
             let end = word_end(bytes, at);
             let mut buffer = [0; 8];
@@ -77,6 +78,20 @@ pub fn scan(text: &str, numbers: &mut Vec<Number>) {
             at += 1;
         }
     }
+}
+
+/// What a word behind a number makes of it: `20k`, `240 thousand`; and the length of the word with the space before it.
+fn multiplier(rest: &str) -> (f64, usize) {
+    let word = rest.trim_start_matches(' ');
+    let gap = rest.len() - word.len();
+    let end = word.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(word.len());
+    let factor = match (&word[..end], gap) {
+        ("k" | "K", 0) | ("thousand", 0..=1) => 1e3,
+        ("million", 0..=1) => 1e6,
+        ("billion", 0..=1) => 1e9,
+        _ => return (1.0, 0),
+    };
+    (factor, gap + end)
 }
 
 fn next_is_digit(bytes: &[u8], at: usize) -> bool {
@@ -133,7 +148,7 @@ fn read_number(bytes: &[u8], start: usize) -> (f64, usize) {
 /// Where the next group of three digits starts, if one follows a separator at `at`.
 fn thousands_group(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = &bytes[at..];
-    let skip = [&b","[..], b"{,}", b"\\,"].into_iter().find(|mark| rest.starts_with(mark))?.len();
+    let skip = [&b",\\!"[..], b",", b"{,}", b"\\,"].into_iter().find(|mark| rest.starts_with(mark))?.len();
     let group = rest.get(skip..skip + 3)?;
     let ends = !next_is_digit(rest, skip + 3);
     (group.iter().all(u8::is_ascii_digit) && ends).then_some(at + skip)
@@ -208,6 +223,7 @@ mod tests {
             (".5 of 10.", &[0.5, 10.0]),
             ("(1,2)", &[1.0, 2.0]),
             ("1,2345", &[1.0, 2345.0]),
+            ("1,\\!764 and 20k, 240 thousand; 5 km, 3 kids", &[1764.0, 20_000.0, 240_000.0, 5.0, 3.0]),
             ("4/5=0.8", &[4.0, 5.0, 0.8]),
             ("half of a dozen", &[2.0, 12.0]),
             ("x2 CO2 a1b", &[]),

@@ -14,6 +14,10 @@ pub struct Sentence {
 /// Lines that say nothing themselves.
 const MARKS: [&str; 4] = ["<think>", "</think>", "<answer>", "</answer>"];
 
+/// Names of the marks that set parts of a completion apart; in a line, they end a sentence.
+const TAGS: [&str; 8] = ["think", "thinking", "thought", "answer", "step", "solution", "reasoning", "output"];
+const LONGEST_TAG: usize = 9;
+
 /// Appends the sentences of `part` of `text` to `sentences`.
 ///
 /// A sentence ends at the end of a line, and at `.`, `!` or `?` before white space and what may start a new
@@ -72,7 +76,11 @@ fn split_line(text: &str, line: Span, paragraph: u32, sentences: &mut Vec<Senten
     };
     let mut at = from;
     while at < end {
-        if matches!(bytes[at], b'.' | b'!' | b'?') && ends_sentence(text, from, at, end) {
+        if let Some(length) = tag_length(&bytes[at..end]) {
+            push(from, at);
+            at += length;
+            from = at;
+        } else if matches!(bytes[at], b'.' | b'!' | b'?') && ends_sentence(text, from, at, end) {
             let mut stop = at + 1;
             while stop < end && matches!(bytes[stop], b'"' | b')' | b'*' | b'\'' | b'.' | b'?' | b'!') {
                 stop += 1;
@@ -86,6 +94,13 @@ fn split_line(text: &str, line: Span, paragraph: u32, sentences: &mut Vec<Senten
         }
     }
     push(from, end);
+}
+
+/// The length of the mark of a part that begins here, as in [`TAGS`].
+fn tag_length(bytes: &[u8]) -> Option<usize> {
+    let name = bytes.strip_prefix(b"</").or_else(|| bytes.strip_prefix(b"<"))?;
+    let length = name.iter().take(LONGEST_TAG + 1).position(|b| *b == b'>')?;
+    TAGS.iter().any(|tag| tag.as_bytes() == &name[..length]).then(|| bytes.len() - name.len() + length + 1)
 }
 
 /// Whether the mark at `at` ends a sentence that began at `from`.
@@ -145,6 +160,15 @@ mod tests {
         assert_eq!(sentences(text), [("The total is:\n  \\[\n  2 + 3 = 5\n  \\]", 0), ("Done.", 0)]);
         assert_eq!(sentences("$$1+1=2$$\nB"), [("$$1+1=2$$", 0), ("B", 0)]);
         assert_eq!(sentences("A:\n\\[1=1\\]\n\\[2=2\\]"), [("A:\n\\[1=1\\]", 0), ("\\[2=2\\]", 0)]);
+    }
+
+    #[test]
+    fn a_mark_of_a_part_ends_a_sentence() {
+        assert_eq!(
+            sentences("<think>So it is<step>3 < 4</step></think><answer>5"),
+            [("So it is", 0), ("3 < 4", 0), ("5", 0)]
+        );
+        assert_eq!(sentences("a <b> c"), [("a <b> c", 0)]);
     }
 
     #[test]

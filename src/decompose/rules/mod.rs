@@ -12,18 +12,29 @@
 //! Steps that are not progress stay in the list with their kind; the kernel does not align them.
 //! Final-answer statements are no steps: the answer is what the `accuracy` reward looks at.
 
+mod cues;
+mod flow;
+mod problem;
+
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
+use rustc_hash::FxHashSet;
+use xxhash_rust::xxh3::xxh3_64;
 
+use self::cues::{Cue, Signals};
+use self::flow::Made;
+use self::problem::Problem;
 use super::{Decomposer, Job};
 use crate::error::Result;
-use crate::text::calculation::Calculation;
-use crate::text::numbers;
+use crate::text::calculation::{Calculation, Operations};
 use crate::text::sentences::{self, Sentence};
+use crate::text::{look_alikes, numbers, words};
 use crate::trace::{End, Span, Step, StepKind, StepList, Trace};
 
+/// Raised whenever the same trace may give other steps: stores and outputs that were begun with another one are not gone on
+/// with.
+const REVISION: u32 = 2;
 /// Longest run of sentences that makes one step where nothing is computed.
 const MOST_SENTENCES: usize = 4;
 /// How many sentences before a calculation state its sub-problem; earlier ones are meta-reasoning.
@@ -31,95 +42,16 @@ const QUESTION_SENTENCES: usize = 2;
 /// A trace computes if it has a calculation for this many bytes, or more often.
 const BYTES_PER_CALCULATION: usize = 1_500;
 
+/// How many numbers a final answer has: the last ones of its sentence.
+const MOST_STATED: usize = 2;
+
 /// How many calculations back a repetition is looked for; bounds the work on endless traces.
 const LOOK_BACK: usize = 512;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cue {
-    Plan,
-    Conclude,
-    Verify,
-    Abandon,
-    Confirm,
-    Resume,
-    Final,
-}
-
-struct Cues {
-    automaton: AhoCorasick,
-    /// Per pattern: its class, and whether it counts only at the start of a sentence.
-    classes: Vec<(Cue, bool)>,
-}
-
-static CUES: LazyLock<Cues> = LazyLock::new(|| read_cues(include_str!("cues.tsv")));
-
-/// The cue table is part of the program: a mistake in it is a bug of ours, found by every test.
-fn read_cues(table: &str) -> Cues {
-    let mut phrases = Vec::new();
-    let mut classes = Vec::new();
-    for line in table.lines().filter(|line| !line.is_empty() && !line.starts_with("# ") && *line != "#") {
-        let (class, phrase) = line.split_once('\t').unwrap_or_else(|| panic!("cues.tsv: no tab in {line:?}"));
-        let cue = match class {
-            "plan" => Cue::Plan,
-            "conclude" => Cue::Conclude,
-            "verify" => Cue::Verify,
-            "abandon" => Cue::Abandon,
-            "confirm" => Cue::Confirm,
-            "resume" => Cue::Resume,
-            "final" => Cue::Final,
-            other => panic!("cues.tsv: unknown class {other:?}"),
-        };
-        let at_start = phrase.starts_with('^');
-        phrases.push(phrase.trim_start_matches('^'));
-        classes.push((cue, at_start));
-    }
-    let automaton = AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .match_kind(MatchKind::Standard)
-        .build(&phrases)
-        .unwrap_or_else(|error| panic!("cues.tsv: {error}"));
-    Cues { automaton, classes }
-}
-
-/// What the cues of one sentence say.
-#[derive(Clone, Copy, Debug, Default)]
-struct Signals(u8);
-
-impl Signals {
-    fn of(sentence: &str) -> Self {
-        let bytes = sentence.as_bytes();
-        // Leading marks and interjections do not hide a cue: "- **Wait, no" and "Hmm, so" begin with one too.
-        let body = LEAD_IN.find(sentence).map_or(0, |m| m.end());
-        let first = bytes.iter().position(u8::is_ascii_alphanumeric).unwrap_or(bytes.len());
-        let mut signals = 0;
-        for found in CUES.automaton.find_overlapping_iter(sentence) {
-            let (cue, at_start) = CUES.classes[found.pattern().as_usize()];
-            let (start, end) = (found.start(), found.end());
-            let word = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
-            let glued = start > 0 && word(start - 1) && word(start);
-            let whole = !glued && !word(end);
-            let placed = !at_start || start == body || start <= first;
-            if whole && placed {
-                signals |= 1 << cue as u8;
-            }
-        }
-        Signals(signals)
-    }
-
-    fn has(self, cue: Cue) -> bool {
-        self.0 & (1 << cue as u8) != 0
-    }
-}
 
 /// Where a clause ends after a result. The number itself has been passed.
 static CLAUSE_END: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"[,;]\s|\n|\\\\|\s(?:and|so|then|plus then|which means)\s")
         .unwrap_or_else(|error| panic!("clause end: {error}"))
-});
-
-static LEAD_IN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)^[\s\-*#>\d.()]*(?:(?:okay|ok|well|hmm+|alright|but|and|oh|yeah|yes),?\s+)*")
-        .unwrap_or_else(|error| panic!("lead-in: {error}"))
 });
 
 /// The rule engine. Owns its scratch; one per thread.
@@ -128,6 +60,13 @@ pub struct Rules {
     sentences: Vec<Sentence>,
     calculation: Calculation,
     done: Vec<Done>,
+    /// One entry for each step.
+    made: Vec<Made>,
+    problem: Problem,
+    /// The numbers that were named so far.
+    named: FxHashSet<u64>,
+    /// What was said so far, word for word.
+    said: FxHashSet<u64>,
 }
 
 /// A calculation that was made, to recognise it when it comes again.
@@ -135,6 +74,8 @@ struct Done {
     result: f64,
     operands: Vec<f64>,
     step: usize,
+    /// The name of what was said.
+    said: u64,
 }
 
 impl Rules {
@@ -143,21 +84,25 @@ impl Rules {
         Self::default()
     }
 
-    /// The steps of one trace. Never fails: a trace without sentences has no steps.
-    pub fn steps(&mut self, trace: &Trace) -> StepList {
-        let text = trace.text.as_str();
+    /// The steps of one trace of a problem, which may be empty. Never fails: a trace without sentences has no steps.
+    pub fn steps(&mut self, problem: &str, trace: &Trace) -> StepList {
+        let folded = look_alikes::fold(&trace.text);
+        let text = folded.as_deref().unwrap_or(&trace.text);
+        self.problem.fill(look_alikes::fold(problem).as_deref().unwrap_or(problem));
         self.sentences.clear();
         sentences::split(text, reasoning(text), &mut self.sentences);
         let mut sentences = std::mem::take(&mut self.sentences);
         let computed = self.cut_at_results(text, &mut sentences);
-        let steps = if computed > 0 && text.len() / computed <= BYTES_PER_CALCULATION {
+        // What is to be computed says the problem, so that no padding changes how a trace is read.
+        let computes = self.problem.is_computed() && computed >= 2
+            || text.len() / computed.max(1) <= BYTES_PER_CALCULATION;
+        let steps = if computed > 0 && computes {
             self.by_calculation(text, &sentences)
         } else {
-            by_paragraph(text, &sentences)
+            self.by_paragraph(text, &sentences)
         };
         self.sentences = sentences;
-        let cut_off = text.contains("<think>") && !text.contains("</think>");
-        let end = if cut_off { End::Truncated } else { End::Complete };
+        let end = if is_cut_off(text) { End::Truncated } else { End::Complete };
         StepList { text: text.to_owned(), steps, end }
     }
 
@@ -170,7 +115,10 @@ impl Rules {
             let content = sentence.span.of(text);
             self.calculation.read(content);
             let results = self.calculation.stated.iter().filter(|stated| stated.computed);
-            computed += results.clone().count();
+            // "12 * 1 = 12" computes nothing.
+            if self.calculation.operands.iter().any(|operand| !matches!(*operand, 0.0 | 1.0)) {
+                computed += results.clone().count();
+            }
             let ends = results.map(|stated| stated.number.span.end as usize);
             let mut rest = sentence.span;
             let mut push = |span: Span| {
@@ -183,7 +131,7 @@ impl Rules {
             let mut clause: Option<regex::Match<'_>> = None;
             while let (Some(end), true) = (ends.next(), ends.peek().is_some()) {
                 if clause.is_none_or(|found| found.start() < end) {
-                    clause = CLAUSE_END.find_at(content, end);
+                    clause = clause_end(content, end);
                 }
                 let Some(found) = clause else { break };
                 if ends.peek().is_some_and(|next| found.start() >= *next) {
@@ -203,10 +151,16 @@ impl Rules {
     fn by_calculation(&mut self, text: &str, sentences: &[Sentence]) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         self.done.clear();
+        self.made.clear();
+        self.named.clear();
+        self.said.clear();
+        let (mut stated, mut stated_at) = (Vec::new(), 0);
         // Index of the first sentence since the last step, and whether its paragraph checks something.
         let mut since = 0;
         let mut checking = false;
         let mut may_abandon = false;
+        // Index of the first sentence since the final answer was last stated.
+        let mut concluded = 0;
         let mut paragraph = 0;
         for (index, sentence) in sentences.iter().enumerate() {
             let content = sentence.span.of(text);
@@ -226,8 +180,35 @@ impl Rules {
                 self.abandon_last(&mut steps);
                 checking = false;
             }
+            self.calculation.read(content);
+            let computes = self.calculation.computed && !self.calculation.operations.is_empty();
+            if self.problem.has(content) || !computes && self.problem.is_restated_by(content) {
+                // What was said before it has no answer; what is said again goes on.
+                let restated = step_of(&[], &sentences[index..=index], StepKind::Restate);
+                match steps.last_mut().filter(|last| last.kind == StepKind::Restate && since == index) {
+                    Some(last) => last.answer = last.answer.cover(restated.answer),
+                    None => {
+                        steps.push(restated);
+                        self.made.push(Made::default());
+                    }
+                }
+                since = index + 1;
+                continue;
+            }
+            let is_known = self.says_nothing_new();
+            self.named.extend(self.calculation.numbers().iter().map(|number| number.value.to_bits()));
             let answer = self.read_answer(text, &sentences[since..=index]);
+            if signals.has(Cue::Final) {
+                stated.clear();
+                // Who names many has named none.
+                let numbers = self.calculation.numbers().iter().rev().take(MOST_STATED);
+                stated.extend(numbers.map(|number| number.value));
+                stated_at = steps.len() + 1;
+            }
             if !self.calculation.computed {
+                if signals.has(Cue::Final) {
+                    concluded = index + 1;
+                }
                 continue;
             }
             let Some(result) = self.calculation.result else { continue };
@@ -238,23 +219,37 @@ impl Rules {
                 continue;
             }
             // Before anything was computed there is nothing to check.
-            let kind = if (checking && !self.done.is_empty()) || again.is_some() {
+            let name = xxh3_64(content.as_bytes());
+            let said = !self.said.insert(name);
+            let kind = if said || (checking && !self.done.is_empty()) || again.is_some() {
                 StepKind::Verify
+            } else if is_known {
+                StepKind::Restate
             } else {
                 StepKind::Progress
             };
+            // What the final answer says does not tell what is computed behind it.
+            let own = &sentences[since.max(concluded)..=index];
+            let is_bare = !own.iter().any(|sentence| has_words(sentence.span.of(text)));
             let step = {
                 let (before, answer) = sentences[since..=index].split_at(index + 1 - since - answer);
-                step_of(before, answer, kind)
+                step_of(if is_bare { &[] } else { before }, answer, kind)
             };
             since = index + 1;
             may_abandon |= kind == StepKind::Progress;
             if kind == StepKind::Progress {
                 let operands = self.calculation.operands.clone();
-                self.done.push(Done { result, operands, step: steps.len() });
+                self.done.push(Done { result, operands, step: steps.len(), said: name });
             }
+            let results = self.calculation.stated.iter().filter(|stated| stated.computed);
+            self.made.push(Made::new(
+                is_bare,
+                self.calculation.numbers().iter().map(|number| number.value),
+                results.map(|stated| stated.number.value),
+            ));
             steps.push(step);
         }
+        flow::give_up(&mut steps, &self.made, &stated, stated_at);
         steps
     }
 
@@ -279,7 +274,20 @@ impl Rules {
     fn abandon_last(&mut self, steps: &mut [Step]) {
         if let Some(last) = self.done.pop() {
             steps[last.step].kind = StepKind::Backtrack;
+            // Said again it is meant.
+            self.said.remove(&last.said);
         }
+    }
+
+    /// Whether the calculation just read takes a number that was named before times one, or adds nothing to it.
+    fn says_nothing_new(&self) -> bool {
+        let is = |all: Operations| self.calculation.operations.is_within(all);
+        let does_nothing = match self.calculation.operands[..] {
+            [1.0] => is(Operations::MULTIPLY | Operations::DIVIDE),
+            [0.0] => is(Operations::ADD | Operations::SUBTRACT),
+            _ => false,
+        };
+        does_nothing && self.calculation.result.is_some_and(|result| self.named.contains(&result.to_bits()))
     }
 
     /// The earlier step that made the calculation just read: the same result from shared operands.
@@ -292,6 +300,91 @@ impl Rules {
             .find(|done| numbers::same(done.result, result) && numbers::meet(operands, &done.operands))
             .map(|done| done.step)
     }
+
+    /// Steps of a trace that computes little: paragraphs, long ones cut at deductions.
+    fn by_paragraph(&mut self, text: &str, sentences: &[Sentence]) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::new();
+        // The last progress step, unless it was given up.
+        let mut progress: Option<usize> = None;
+        self.said.clear();
+        // Numbers alone say nothing here.
+        let sentences: Vec<Sentence> =
+            sentences.iter().filter(|sentence| has_words(sentence.span.of(text))).copied().collect();
+        for paragraph in sentences.chunk_by(|a, b| a.paragraph == b.paragraph) {
+            let mut checking = false;
+            let mut from = 0;
+            for (index, sentence) in paragraph.iter().enumerate() {
+                let signals = Signals::of(sentence.span.of(text));
+                if signals.has(Cue::Abandon) && !signals.has(Cue::Confirm) {
+                    if let Some(last) = progress.take() {
+                        steps[last].kind = StepKind::Backtrack;
+                        let given_up = steps[last].span().of(text);
+                        self.said.remove(&xxh3_64(given_up.as_bytes()));
+                    }
+                    checking = false;
+                }
+                checking |= signals.has(Cue::Verify);
+                let held = index + 1 - from;
+                let last = index + 1 == paragraph.len();
+                let deduced = held > 1 && signals.has(Cue::Conclude);
+                if last || deduced || held == MOST_SENTENCES {
+                    let whole = cover(&paragraph[from..=index], 0);
+                    let mut run = paragraph[from..=index].iter();
+                    let kind = if run.all(|sentence| self.problem.says(sentence.span.of(text))) {
+                        StepKind::Restate
+                    } else if !self.said.insert(xxh3_64(whole.of(text).as_bytes())) || checking {
+                        StepKind::Verify
+                    } else {
+                        StepKind::Progress
+                    };
+                    // Nor is a question that nothing answers a step.
+                    let asks = sentence.span.of(text).ends_with('?');
+                    let alone = asks || held == 1 && signals.has(Cue::Final);
+                    if !alone {
+                        if kind == StepKind::Progress {
+                            progress = Some(steps.len());
+                        }
+                        steps.push(text_step(text, &paragraph[from..=index], kind));
+                    }
+                    from = index + 1;
+                }
+            }
+        }
+        steps
+    }
+}
+
+/// The next end of a clause from `from` on. A space in LaTeX (`\,`) is none.
+fn clause_end(text: &str, from: usize) -> Option<regex::Match<'_>> {
+    let mut at = from;
+    loop {
+        let found = CLAUSE_END.find_at(text, at)?;
+        if !(found.as_str().starts_with([',', ';']) && text[..found.start()].ends_with('\\')) {
+            return Some(found);
+        }
+        at = found.end();
+    }
+}
+
+/// A limit of tokens cuts texts that are longer; short ones may do without a full stop.
+const SHORTEST_CUT: usize = 1_000;
+
+/// Whether a text stops before its end: in its thinking, or in the middle of a sentence.
+fn is_cut_off(text: &str) -> bool {
+    let end = text.trim_end();
+    let ends_well =
+        |last: char| last.is_ascii_digit() || last.is_ascii_punctuation() && !",(-[{+=".contains(last);
+    text.contains("<think>") && !text.contains("</think>")
+        || text.len() >= SHORTEST_CUT
+            && !end.ends_with(ends_well)
+            && end.ends_with(|last: char| last.is_ascii())
+}
+
+/// Whether a text says something beside its numbers, signs, names and units: two words or more.
+fn has_words(text: &str) -> bool {
+    let mut found = 0;
+    words::each_word(text, &mut String::new(), |word| found += usize::from(word.len() > 1));
+    found >= 2
 }
 
 /// What is read: the whole trace without the marks of thinking. Many a model plans before `</think>` and computes
@@ -323,42 +416,6 @@ fn cover(sentences: &[Sentence], otherwise: u32) -> Span {
     }
 }
 
-/// Steps of a trace that computes little: paragraphs, long ones cut at deductions.
-fn by_paragraph(text: &str, sentences: &[Sentence]) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    // The last progress step, unless it was given up.
-    let mut progress: Option<usize> = None;
-    for paragraph in sentences.chunk_by(|a, b| a.paragraph == b.paragraph) {
-        let mut checking = false;
-        let mut from = 0;
-        for (index, sentence) in paragraph.iter().enumerate() {
-            let signals = Signals::of(sentence.span.of(text));
-            if signals.has(Cue::Abandon) && !signals.has(Cue::Confirm) {
-                if let Some(last) = progress.take() {
-                    steps[last].kind = StepKind::Backtrack;
-                }
-                checking = false;
-            }
-            checking |= signals.has(Cue::Verify);
-            let held = index + 1 - from;
-            let last = index + 1 == paragraph.len();
-            let deduced = held > 1 && signals.has(Cue::Conclude);
-            if last || deduced || held == MOST_SENTENCES {
-                let kind = if checking { StepKind::Verify } else { StepKind::Progress };
-                let alone = held == 1 && signals.has(Cue::Final);
-                if !alone {
-                    if kind == StepKind::Progress {
-                        progress = Some(steps.len());
-                    }
-                    steps.push(text_step(text, &paragraph[from..=index], kind));
-                }
-                from = index + 1;
-            }
-        }
-    }
-    steps
-}
-
 /// A step without a calculation: a planning sentence is the meta-reasoning, the last one the answer.
 fn text_step(text: &str, sentences: &[Sentence], kind: StepKind) -> Step {
     let (before, answer) = sentences.split_at(sentences.len().saturating_sub(1));
@@ -369,13 +426,13 @@ fn text_step(text: &str, sentences: &[Sentence], kind: StepKind) -> Step {
 
 impl Decomposer for Rules {
     fn id(&self) -> String {
-        // Whatever shapes the steps belongs here: the version stands for the code, the hash for the cue table.
-        let cues = xxhash_rust::xxh3::xxh3_64(include_bytes!("cues.tsv"));
-        format!("rules-{}-{cues:016x}", env!("CARGO_PKG_VERSION"))
+        // Whatever shapes the steps belongs here: the revision stands for the code, the hash for the cue table.
+        let cues = xxh3_64(include_bytes!("cues.tsv"));
+        format!("rules-{REVISION}-{cues:016x}")
     }
 
     fn decompose(&mut self, jobs: &[Job<'_>]) -> Vec<Result<StepList>> {
-        jobs.iter().map(|job| Ok(self.steps(job.trace))).collect()
+        jobs.iter().map(|job| Ok(self.steps(job.problem, job.trace))).collect()
     }
 }
 
@@ -384,13 +441,13 @@ mod tests {
     use super::*;
 
     fn steps(text: &str) -> Vec<(StepKind, String)> {
-        let list = Rules::new().steps(&Trace::new(text));
+        let list = Rules::new().steps("", &Trace::new(text));
         list.steps.iter().map(|s| (s.kind, s.answer.of(&list.text).to_owned())).collect()
     }
 
     #[test]
     fn the_cue_table_reads() {
-        assert!(CUES.classes.len() > 80);
+        assert!(cues::CUES.classes.len() > 80);
     }
 
     #[test]
@@ -443,11 +500,11 @@ mod tests {
             "Let me check, that's wrong.\n\n",
         ] {
             let text = unit.repeat(400_000 / unit.len());
-            let list = Rules::new().steps(&Trace::new(text));
+            let list = Rules::new().steps("", &Trace::new(text));
             assert!(list.steps.len() <= 400_000, "{unit:?}");
         }
         let late = "1+1=2 ".repeat(50_000) + ", so 3+4=7";
-        assert!(!Rules::new().steps(&Trace::new(late)).steps.is_empty());
+        assert!(!Rules::new().steps("", &Trace::new(late)).steps.is_empty());
     }
 
     #[test]
