@@ -10,9 +10,10 @@ use crate::text::calculation::{Calculation, Operations};
 use crate::text::numbers::{self, Number};
 use crate::text::similarity::{Pattern, Scratch};
 use crate::text::words;
+use crate::trace::Span;
 
 /// The features of a pair, in the order of [`Features`]. All lie in [0, 1].
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 14] = [
     "question_ratio",
     "question_overlap",
     "question_missing",
@@ -25,7 +26,12 @@ pub const NAMES: [&str; 12] = [
     "operands_missing",
     "operands_one_sided",
     "operation_overlap",
+    "unit_same",
+    "unit_differs",
 ];
+
+/// How far behind its number a unit is looked for, in bytes.
+const UNIT_WINDOW: usize = 24;
 
 /// Characters of a question that the string ratio looks at; its cost is quadratic. Questions are far shorter.
 const MOST_COMPARED: usize = 1024;
@@ -125,8 +131,12 @@ pub struct StepText {
     question_pattern: Pattern,
     question_text: String,
     calculation: Calculation,
+    /// What the result counts: a hash of the word behind it, or of "dollar" for what is money.
+    unit: Option<u32>,
     /// The words of the answer between its numbers, as a hash.
     wording: u64,
+    /// Every number of the answer, ascending.
+    sorted: Vec<f64>,
 }
 
 impl StepText {
@@ -142,6 +152,10 @@ impl StepText {
         self.step.unite(&self.question, &self.answer);
         self.calculation.read(answer);
         self.wording = wording(answer, self.calculation.numbers());
+        self.sorted.clear();
+        self.sorted.extend(self.calculation.numbers().iter().map(|number| number.value));
+        self.sorted.sort_unstable_by(f64::total_cmp);
+        self.unit = self.calculation.result_span().and_then(|span| unit(answer, span, buffer));
         if !self.calculation.computed && self.calculation.operands.is_empty() {
             // "80 sheep." alone: what it was computed from may stand in the question.
             self.add_operands(sub_problem);
@@ -197,9 +211,11 @@ impl StepText {
     /// Whether the answers say the same in the same words but for a number: one of them is mistaken, or speaks of
     /// something else, whatever comes out.
     pub fn differs_in_a_number(&self, other: &StepText) -> bool {
-        let (mine, theirs) = (self.calculation.numbers(), other.calculation.numbers());
-        let same = |(one, other): (&Number, &Number)| numbers::same(one.value, other.value);
-        self.wording == other.wording && mine.len() == theirs.len() && !mine.iter().zip(theirs).all(same)
+        // 4 * 3 and 3 * 4 have the same numbers.
+        let same = |(one, other): (&f64, &f64)| numbers::same(*one, *other);
+        self.wording == other.wording
+            && self.sorted.len() == other.sorted.len()
+            && !self.sorted.iter().zip(&other.sorted).all(same)
     }
 
     /// Overlap of the words of the answers, in [0, 1].
@@ -210,18 +226,34 @@ impl StepText {
     /// The features of the pair (`self` the teacher's step, `student` the student's). The results themselves are
     /// masked: two steps do not become the same question by having the same answer.
     pub fn compare(&self, student: &StepText, scratch: &mut Scratch) -> Features {
-        let asked = !self.question.words.is_empty() && !student.question.words.is_empty();
-        let (ratio_of_questions, question_overlap) = if asked {
-            let ratio = self.question_pattern.indel_similarity(&student.question_text, scratch);
-            (ratio, self.question.overlap(&student.question))
+        let mut features = self.compare_words(student);
+        features[0] = self.question_ratio(student, scratch);
+        features
+    }
+
+    /// Whether both sides state a question.
+    pub fn both_ask(&self, student: &StepText) -> bool {
+        !self.question.words.is_empty() && !student.question.words.is_empty()
+    }
+
+    /// The first feature, which costs more than all the others: the string similarity of the questions, in [0, 1].
+    pub fn question_ratio(&self, student: &StepText, scratch: &mut Scratch) -> f64 {
+        if self.both_ask(student) {
+            self.question_pattern.indel_similarity(&student.question_text, scratch)
         } else {
-            (0.0, 0.0)
-        };
+            0.0
+        }
+    }
+
+    /// All features but the first, which is 0.
+    pub fn compare_words(&self, student: &StepText) -> Features {
+        let asked = self.both_ask(student);
+        let question_overlap = if asked { self.question.overlap(&student.question) } else { 0.0 };
         let shared = self.step.shared(&student.step);
         let operands = Operands::compare(&self.calculation.operands, &student.calculation.operands);
         let as_feature = |yes: bool| f64::from(u8::from(yes));
         [
-            ratio_of_questions,
+            0.0,
             question_overlap,
             as_feature(!asked),
             ratio(shared, |shared| self.step.weight + student.step.weight - shared),
@@ -233,8 +265,27 @@ impl StepText {
             as_feature(operands.left + operands.right == 0),
             as_feature((operands.left == 0) != (operands.right == 0)),
             operation_overlap(self.calculation.operations, student.calculation.operations),
+            as_feature(self.unit.is_some() && self.unit == student.unit),
+            as_feature(self.unit.is_some() && student.unit.is_some() && self.unit != student.unit),
         ]
     }
+}
+
+/// What the number at `span` counts: the word behind it, on the same line.
+fn unit(text: &str, span: Span, buffer: &mut String) -> Option<u32> {
+    let (before, after) = (&text[..span.start as usize], &text[span.end as usize..]);
+    let mut end = after.len().min(UNIT_WINDOW);
+    while !after.is_char_boundary(end) {
+        end += 1;
+    }
+    let after = after[..end].split('\n').next().unwrap_or_default();
+    // "84 \text{ eggs}": a command is no word, what is in its braces is one.
+    let mut found = None;
+    words::each_word(after, buffer, |word| found = found.or_else(|| Some(words::hash(word))));
+    if before.trim_end_matches(['\\', '*', ' ']).ends_with(['$', '€', '£']) && !after.starts_with("$ ") {
+        return Some(words::hash("dollar"));
+    }
+    found
 }
 
 /// A hash of what stands between the numbers of a text.
@@ -242,11 +293,11 @@ fn wording(text: &str, numbers: &[Number]) -> u64 {
     let mut hasher = Xxh3Default::new();
     let mut from = 0;
     for number in numbers {
-        hasher.update(text[from..number.span.start as usize].as_bytes());
+        hasher.update(&text.as_bytes()[from..number.span.start as usize]);
         hasher.update(b"\0");
         from = number.span.end as usize;
     }
-    hasher.update(text[from..].as_bytes());
+    hasher.update(&text.as_bytes()[from..]);
     hasher.digest()
 }
 

@@ -1,6 +1,7 @@
 //! A judge without a model of language: words, numbers and two logistic regressions.
 //!
-//! - Same sub-problem? The features of [`super::features`] under the `step` head.
+//! - Same sub-problem? The features of [`super::features`] under the `step` head. What costs most is looked at last,
+//!   and only where the verdict still hangs on it.
 //! - Same meta-reasoning? Ratio and word overlap of the two texts under the `text` head.
 //! - Same answer? Two numbers are compared as numbers; answers without numbers by their words.
 //!
@@ -13,7 +14,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 
 use super::features::{Features, NAMES, StepText, WordWeights};
-use super::{Ask, Aspect, Judge, Round, Verdict};
+use super::{Ask, Aspect, Judge, Reply, Round, UNLIKELY, Verdict};
 use crate::error::{Error, Result};
 use crate::text::similarity::Scratch;
 use crate::trace::{Step, StepList};
@@ -158,6 +159,11 @@ impl<const N: usize> Dense<N> {
         1.0 / (1.0 + (-odds).exp())
     }
 
+    /// The most that [`Self::probability`] can be, whatever the first feature, which is 0 here.
+    fn most(&self, features: &[f64; N], more: f64) -> f64 {
+        self.probability(features, more + self.weights[0].max(0.0))
+    }
+
     fn verdict(&self, features: &[f64; N], more: f64) -> Verdict {
         Verdict::from_probability(self.probability(features, more) as f32, self.threshold)
     }
@@ -178,7 +184,7 @@ impl Fitted {
     pub fn new(model: &Model) -> Self {
         let bytes = serde_json::to_vec(model).unwrap_or_default();
         Fitted {
-            id: format!("lexical-1-{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)),
+            id: format!("lexical-2-{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)),
             words: WordWeights::new(
                 model.words.iter().map(|(word, &weight)| (word.as_str(), weight)),
                 model.unknown_word,
@@ -274,7 +280,16 @@ impl Lexical {
         match ask.aspect {
             Aspect::SubProblem => {
                 let more = if left.shares_result(right) { model.equal_results } else { 0.0 };
-                model.step.verdict(&left.compare(right, &mut self.scratch), more)
+                let mut features = left.compare_words(right);
+                if left.both_ask(right) {
+                    // Cheap things first: most pairs are told apart by their words and numbers.
+                    let most = model.step.most(&features, more) as f32;
+                    if most < UNLIKELY.min(model.step.threshold / 2.0) {
+                        return Verdict { reply: Reply::No, probability: most };
+                    }
+                    features[0] = left.question_ratio(right, &mut self.scratch);
+                }
+                Verdict::in_three_ways(model.step.probability(&features, more) as f32, model.step.threshold)
             }
             Aspect::MetaReasoning => {
                 let features = left.compare(right, &mut self.scratch);
@@ -339,4 +354,84 @@ pub(super) fn build(model: Option<&str>) -> Result<Box<dyn Judge>> {
         None => Model::embedded(),
     };
     Ok(Box::new(Lexical::new(fitted)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Span;
+
+    /// Steps that share words, numbers, both and nothing.
+    const STEPS: [(&str, &str); 14] = [
+        ("How many eggs are in a box?", "A box holds 3 * 4 = 12 eggs."),
+        ("How many eggs does a box hold?", "3 rows of 4 are 12 eggs."),
+        ("How many eggs are in five boxes?", "5 * 12 = 60 eggs"),
+        ("", "Five boxes hold 12 * 5 = 60 eggs."),
+        ("", "So 60 - 7 = 53 are left."),
+        ("What is left?", "60 - 7 = 54"),
+        ("What does the box cost?", "It costs $3 and the eggs $12, so $15 in all."),
+        ("Define a variable", "Let x be the number of boxes."),
+        ("Let us find the number of boxes first, and the number of eggs in all of them after that.", ""),
+        ("", ""),
+        ("How fast does the train go?", "120 / 2 = 60 miles per hour"),
+        ("", "The speed is half of 120, which is 60."),
+        ("How many eggs?", "12"),
+        (
+            "How many boxes are in the box of boxes, and how many eggs are in a box?",
+            "12 eggs are in a box of 3 * 4.",
+        ),
+    ];
+
+    fn list() -> StepList {
+        let mut list = StepList::default();
+        for (question, answer) in STEPS {
+            let mut part = |text: &str| {
+                let start = list.text.len();
+                list.text.push_str(text);
+                Span::new(start, list.text.len())
+            };
+            let (sub_problem, answer) = (part(question), part(answer));
+            list.steps.push(Step { sub_problem, answer, ..Step::default() });
+        }
+        list
+    }
+
+    #[test]
+    fn what_is_left_out_changes_no_verdict() {
+        let (list, model) = (list(), Model::embedded());
+        let count = STEPS.len() as u32;
+        let asks: Vec<Ask> = (0..count * count)
+            .map(|at| Ask { aspect: Aspect::SubProblem, teacher: at / count, student: at % count })
+            .collect();
+        let (mut judge, mut verdicts) = (Lexical::new(model.clone()), Vec::new());
+        let round =
+            Round { problem: "", teacher: &list, student: &list, asks: &asks, verdicts: &mut verdicts };
+        judge.judge(&mut [round]).expect("judged");
+        let (mut scratch, mut buffer, mut skipped, mut seen) = (Scratch::default(), String::new(), 0, [0; 4]);
+        for (ask, verdict) in asks.iter().zip(verdicts) {
+            if ask.teacher == ask.student {
+                assert_eq!(verdict, Verdict::YES);
+                continue;
+            }
+            let [left, right] = [ask.teacher, ask.student].map(|step| {
+                let mut text = StepText::default();
+                let (question, answer) = STEPS[step as usize];
+                text.read(question, answer, model.words(), &mut buffer);
+                text
+            });
+            let more = if left.shares_result(&right) { model.equal_results } else { 0.0 };
+            let slow = model.step.probability(&left.compare(&right, &mut scratch), more) as f32;
+            let expected = Verdict::in_three_ways(slow, model.step.threshold);
+            assert_eq!(verdict.reply, expected.reply, "{ask:?}");
+            if verdict.probability == slow {
+                seen[expected.reply as usize] += 1;
+            } else {
+                // The bound stands in for the probability, from above.
+                assert!(slow < verdict.probability && verdict.probability < UNLIKELY, "{ask:?}");
+                skipped += 1;
+            }
+        }
+        let of = |reply: Reply| seen[reply as usize];
+        assert!(skipped > 10 && [Reply::Yes, Reply::No, Reply::Neither].map(of).iter().all(|n| *n > 0));
+    }
 }

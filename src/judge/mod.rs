@@ -51,6 +51,10 @@ pub enum Reply {
     Neither,
 }
 
+/// A judge need not tell how unlikely a pair of steps is that is less likely than this: it may give any probability
+/// that is not less than the true one and below this.
+pub const UNLIKELY: f32 = 0.1;
+
 /// The answer to one [`Ask`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
@@ -65,6 +69,13 @@ impl Verdict {
     pub const YES: Verdict = Verdict { reply: Reply::Yes, probability: 1.0 };
     /// A certain no.
     pub const NO: Verdict = Verdict { reply: Reply::No, probability: 0.0 };
+
+    /// Yes from `threshold` on, [`Reply::Neither`] from half of it on: that is too little to say yes and too much to say no.
+    pub fn in_three_ways(probability: f32, threshold: f32) -> Self {
+        let verdict = Self::from_probability(probability, threshold);
+        let unsure = verdict.reply == Reply::No && probability >= threshold / 2.0;
+        Verdict { reply: if unsure { Reply::Neither } else { verdict.reply }, probability }
+    }
 
     /// Yes from `threshold` on.
     pub fn from_probability(probability: f32, threshold: f32) -> Self {
