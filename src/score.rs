@@ -17,11 +17,14 @@
 //! # Ok::<(), rlkd::Error>(())
 //! ```
 
+pub mod tree;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::align::tree::Walker;
 use crate::align::{Aligner, Alignment, Mode, Next, Options};
 use crate::config;
 use crate::decompose::recorded::{Recorded, Store};
@@ -241,6 +244,8 @@ pub struct Scorer {
     options: Options,
     /// One aligner and one list of verdicts for each pair in flight; kept from batch to batch.
     pool: Vec<(Aligner, Vec<Verdict>)>,
+    /// The same for lists along the graphs of their teachers.
+    walkers: Vec<(Walker, Vec<Verdict>)>,
 }
 
 /// A pair of traces to align: indices of the sample, the teacher and the student.
@@ -282,6 +287,7 @@ impl Scorer {
             mode: settings.structure,
             options: settings.options,
             pool: Vec::new(),
+            walkers: Vec::new(),
         })
     }
 
@@ -336,11 +342,7 @@ impl Scorer {
             jobs.extend(sample.teachers.iter().chain(&sample.students).map(job));
         }
         let mut lists = self.decomposer.decompose(&jobs);
-        if let Some(at) =
-            lists.iter().position(|list| list.as_ref().is_err_and(|e| e.kind() == ErrorKind::Store))
-        {
-            return Err(lists.swap_remove(at).err().unwrap_or_else(|| Error::store("the store failed")));
-        }
+        unless_store_failed(&mut lists)?;
         let mut lists = lists.into_iter();
         let mut take =
             |traces: &[Trace]| -> Vec<_> { traces.iter().map(|_| readable(lists.next())).collect() };
@@ -352,6 +354,9 @@ impl Scorer {
 
     /// For each sample and each student: the best alignment over the teachers, and which teacher it is with.
     fn align(&mut self, samples: &[&Sample], steps: &[Steps]) -> Result<Vec<Vec<(Structure, usize)>>> {
+        if self.mode == Mode::Tree {
+            return self.align_trees(samples, steps);
+        }
         let mut pairings = Vec::new();
         for (sample, steps) in steps.iter().enumerate() {
             for student in 0..steps.students.len() {
@@ -493,6 +498,14 @@ impl Part {
             Outcome::Scored(value) => Part { value: Some(value), weight, skipped: None },
             Outcome::Skipped(why) => Part { value: None, weight, skipped: Some(why) },
         }
+    }
+}
+
+/// What a store did wrong is nobody's trace's fault: it ends the run.
+fn unless_store_failed(lists: &mut Vec<Result<StepList>>) -> Result<()> {
+    match lists.iter().position(|list| list.as_ref().is_err_and(|e| e.kind() == ErrorKind::Store)) {
+        Some(at) => Err(lists.swap_remove(at).err().unwrap_or_else(|| Error::store("the store failed"))),
+        None => Ok(()),
     }
 }
 

@@ -22,6 +22,8 @@ mod mix;
 mod rules;
 #[path = "oracle/tagged.rs"]
 mod tagged;
+#[path = "../fuzz/checks/tree.rs"]
+mod tree;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -31,7 +33,7 @@ use arbitrary::{Arbitrary, Unstructured};
 /// A target: its name, and its check of one input as the target makes it from bytes.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     // Without the trainer there is nothing that reads adapters.
     #[cfg(feature = "train")]
     ("adapter", adapter::check),
@@ -52,6 +54,7 @@ const TARGETS: [Target; 8] = [
     }),
     ("rules", |bytes| rules::check(&String::from_utf8_lossy(bytes))),
     ("tagged", |bytes| tagged::check(&String::from_utf8_lossy(bytes))),
+    ("tree", tree::check),
 ];
 
 /// Cuts of each input that are tried besides the whole one: a file may end anywhere.
@@ -122,6 +125,11 @@ fn rules_hold() {
 #[test]
 fn tagged_holds() {
     replay("tagged");
+}
+
+#[test]
+fn tree_holds() {
+    replay("tree");
 }
 
 #[test]

@@ -22,16 +22,17 @@
 //! ```
 //!
 //! # Which steps count
-//! [`Mode::Prefix`] and [`Mode::Ordered`] look at progress steps that have at least one part; other steps are in none
-//! of an alignment's lists. [`Mode::Reference`] looks at every step.
+//! [`Mode::Reference`] looks at every step. The other modes look at progress steps that have at least one part; other
+//! steps are in none of an alignment's lists.
 //!
 //! # What a "yes" is
-//! In [`Mode::Prefix`] and [`Mode::Ordered`] only [`Reply::Yes`] is a yes; a reply that holds
-//! both words, or neither, is none. [`Mode::Reference`] reads replies as the released code does.
+//! [`Mode::Reference`] reads replies as the released code does. In the other modes only [`Reply::Yes`] is a yes; a reply
+//! that holds both words, or neither, is none.
 
 mod ordered;
 mod prefix;
 mod reference;
+pub mod tree;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,8 @@ use crate::error::{Error, Result};
 use crate::judge::{Ask, Aspect, Reply, Verdict};
 use crate::trace::{Step, StepKind, StepList};
 
-pub use ordered::MAX_STEPS;
+pub use ordered::{FREE, MAX_STEPS, SOFT_FLOOR};
+pub(crate) use ordered::{guesses, total};
 
 /// Which rule turns verdicts into points.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,29 +51,33 @@ pub enum Mode {
     Reference,
     /// The same gate, judged soundly, divided by the number of teacher steps. In [0, 1].
     Prefix,
-    /// The best monotone alignment with gap costs. In [0, 1].
+    /// The best monotone alignment. In [0, 1].
     #[default]
     Ordered,
+    /// [`Mode::Ordered`] against the best path through the [`tree`] of all teachers. In [0, 1]. An [`Aligner`] sees one
+    /// teacher, whose tree is its own path: there it is [`Mode::Ordered`].
+    Tree,
 }
 
-/// What [`Mode::Ordered`] charges and gives; the other modes have no options.
+/// What [`Mode::Ordered`] and [`Mode::Tree`] charge and give; the other modes have no options.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// What an extra student step costs, in teacher steps; in [0, 1]. With 0 extra steps are free.
+    /// What an extra student step costs beside a whole path, and a guess elsewhere, in teacher steps; in [0, 1]. With 0 they
+    /// are free.
     pub extra_cost: f32,
     /// Credit of a pair that has the same sub-problem but not the same answer; in [0, 1],
     /// used in steps of 1/65536.
     pub half_credit: f32,
+    /// Credits by the judge's probabilities in the place of its verdicts.
+    pub soft: bool,
 }
 
 impl Default for Options {
-    /// An extra step costs a tenth of a step: raw traces spell out arithmetic in steps of their own, and a detour
-    /// should not weigh more than a step that is missing. Padding a trace to twice the teacher's length costs a
-    /// twelfth of its points; it never pays. (Of 0.25, 0.1, 0.05 and 0, 0.1 ranks right above wrong traces as well as
-    /// any on the problems of `rlkd validate ranking` that are not held out.) Half credit is the released rule's.
+    /// An extra step costs a tenth of a step: raw traces spell out arithmetic in steps of their own, and a detour should
+    /// not weigh more than a step that is missing. Half credit is the released rule's.
     fn default() -> Self {
-        Options { extra_cost: 0.1, half_credit: 0.5 }
+        Options { extra_cost: 0.1, half_credit: 0.5, soft: false }
     }
 }
 
@@ -101,6 +107,7 @@ impl Options {
         Options {
             extra_cost: fix(self.extra_cost, default.extra_cost),
             half_credit: fix(self.half_credit, default.half_credit),
+            soft: self.soft,
         }
     }
 }
@@ -123,12 +130,25 @@ pub struct Pair {
     /// Probability that the answer is the same, where it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<f32>,
+    /// The other step of the student that is likeliest to have this sub-problem, if any is likely at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner_up: Option<RunnerUp>,
+}
+
+/// A step that might have been the partner.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunnerUp {
+    /// Index into the student's `steps`.
+    pub student: u32,
+    /// Probability that its sub-problem is the same.
+    pub sub_problem: f32,
 }
 
 impl Pair {
     /// A pair with full credit of which nothing was asked.
     fn new(teacher: u32, student: u32) -> Self {
-        Pair { teacher, student, credit: 1.0, meta_reasoning: None, sub_problem: None, answer: None }
+        let (meta_reasoning, sub_problem, answer) = (None, None, None);
+        Pair { teacher, student, credit: 1.0, meta_reasoning, sub_problem, answer, runner_up: None }
     }
 
     /// Keeps the probability of one aspect.
@@ -154,6 +174,9 @@ pub struct Alignment {
     pub skipped: Vec<u32>,
     /// Student steps (indices) that answer to no teacher step, ascending.
     pub extra: Vec<u32>,
+    /// Student steps (indices) that are a part of what the step beside them answers to, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub split: Vec<u32>,
 }
 
 impl Alignment {
@@ -162,6 +185,7 @@ impl Alignment {
         self.pairs.clear();
         self.skipped.clear();
         self.extra.clear();
+        self.split.clear();
     }
 }
 
@@ -190,6 +214,15 @@ struct Slot {
 }
 
 impl Slot {
+    fn new(index: u32, step: &Step) -> Self {
+        Slot {
+            index,
+            meta: !step.meta.is_empty(),
+            sub_problem: !step.sub_problem.is_empty(),
+            answer: !step.answer.is_empty(),
+        }
+    }
+
     fn has(&self, aspect: Aspect) -> bool {
         match aspect {
             Aspect::MetaReasoning => self.meta,
@@ -210,14 +243,8 @@ impl Sides {
     fn set(&mut self, teacher: &StepList, student: &StepList, takes_part: fn(&Step) -> bool) {
         for (slots, list) in [(&mut self.teacher, teacher), (&mut self.student, student)] {
             slots.clear();
-            slots.extend((0u32..).zip(&list.steps).filter(|(_, step)| takes_part(step)).map(
-                |(index, step)| Slot {
-                    index,
-                    meta: !step.meta.is_empty(),
-                    sub_problem: !step.sub_problem.is_empty(),
-                    answer: !step.answer.is_empty(),
-                },
-            ));
+            let takes_part = (0u32..).zip(&list.steps).filter(|(_, step)| takes_part(step));
+            slots.extend(takes_part.map(|(index, step)| Slot::new(index, step)));
         }
     }
 }
@@ -266,10 +293,7 @@ impl Aligner {
         if self.alignment.mode == Mode::Reference {
             self.sides.set(teacher, student, |_| true);
         } else {
-            self.sides.set(teacher, student, |step| {
-                step.kind == StepKind::Progress
-                    && !(step.meta.is_empty() && step.sub_problem.is_empty() && step.answer.is_empty())
-            });
+            self.sides.set(teacher, student, counts);
             if self.sides.teacher.is_empty() {
                 return Next::Unscorable(NO_TEACHER_STEPS);
             }
@@ -277,7 +301,7 @@ impl Aligner {
         match self.alignment.mode {
             Mode::Reference => reference::plan(&self.sides, &mut self.asks),
             Mode::Prefix => prefix::plan(&self.sides, &mut self.asks),
-            Mode::Ordered => {
+            Mode::Ordered | Mode::Tree => {
                 if let Some(why) = ordered::too_large(&self.sides) {
                     return Next::Unscorable(why);
                 }
@@ -299,23 +323,7 @@ impl Aligner {
     /// If no round is open, if there are more or fewer verdicts than asks, or if a probability is not in [0, 1].
     /// The round stays open.
     pub fn answer(&mut self, verdicts: &[Verdict]) -> Result<Next> {
-        if self.stage == Stage::Closed {
-            return Err(Error::engine("verdicts came, but nothing was asked: call start first"));
-        }
-        if verdicts.len() != self.asks.len() {
-            let (found, wanted) = (verdicts.len(), self.asks.len());
-            return Err(Error::engine(format!("{found} verdicts came for {wanted} asks: give one for each")));
-        }
-        let is_wrong = |verdict: &Verdict| !(0.0..=1.0).contains(&verdict.probability);
-        // All are looked at, without a branch for each; which one it is matters only if there is one.
-        if verdicts.iter().fold(false, |wrong, verdict| wrong | is_wrong(verdict))
-            && let Some(at) = verdicts.iter().position(is_wrong)
-        {
-            let found = verdicts[at].probability;
-            return Err(Error::engine(format!(
-                "verdict {at} has the probability {found}: it must be in [0, 1]"
-            )));
-        }
+        check(self.stage, self.asks.len(), verdicts)?;
         if self.stage == Stage::Second {
             self.fold_second(verdicts);
             return Ok(Next::Done);
@@ -339,7 +347,7 @@ impl Aligner {
                 reference::fold_gate(&self.sides, &mut self.asks, verdicts, &mut self.alignment);
             }
             Mode::Prefix => prefix::fold_gate(&self.sides, &mut self.asks, verdicts, &mut self.alignment),
-            Mode::Ordered => {
+            Mode::Ordered | Mode::Tree => {
                 ordered::fold_pairs(&self.sides, &mut self.asks, verdicts, &self.options, &mut self.ordered);
             }
         }
@@ -355,13 +363,39 @@ impl Aligner {
         match self.alignment.mode {
             Mode::Reference => reference::finish(sides, asks, verdicts, &mut self.alignment),
             Mode::Prefix => prefix::finish(sides, asks, verdicts, &mut self.alignment),
-            Mode::Ordered => {
+            Mode::Ordered | Mode::Tree => {
                 ordered::finish(sides, verdicts, &self.options, &mut self.ordered, &mut self.alignment);
             }
         }
         self.asks.clear();
         self.stage = Stage::Closed;
     }
+}
+
+/// Whether a step is aligned in the modes that look at progress only.
+fn counts(step: &Step) -> bool {
+    step.kind == StepKind::Progress
+        && !(step.meta.is_empty() && step.sub_problem.is_empty() && step.answer.is_empty())
+}
+
+/// Refuses verdicts that do not fit the open round.
+fn check(stage: Stage, asked: usize, verdicts: &[Verdict]) -> Result<()> {
+    if stage == Stage::Closed {
+        return Err(Error::engine("verdicts came, but nothing was asked: call start first"));
+    }
+    if verdicts.len() != asked {
+        let found = verdicts.len();
+        return Err(Error::engine(format!("{found} verdicts came for {asked} asks: give one for each")));
+    }
+    let is_wrong = |verdict: &Verdict| !(0.0..=1.0).contains(&verdict.probability);
+    // All are looked at, without a branch for each; which one it is matters only if there is one.
+    if verdicts.iter().fold(false, |wrong, verdict| wrong | is_wrong(verdict))
+        && let Some(at) = verdicts.iter().position(is_wrong)
+    {
+        let found = verdicts[at].probability;
+        return Err(Error::engine(format!("verdict {at} has the probability {found}: it must be in [0, 1]")));
+    }
+    Ok(())
 }
 
 /// The plain sum of the credits; 0 for no pairs, where `Iterator::sum` gives -0.

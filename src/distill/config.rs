@@ -61,6 +61,8 @@ pub struct RewardConfig {
     pub extra_cost: f32,
     /// Credit for the right sub-problem with another answer.
     pub half_credit: f32,
+    /// Whether the judge's probabilities count instead of its verdicts; see [`Options::soft`].
+    pub soft: bool,
     /// Name of a decomposer.
     pub decomposer: String,
     /// Name of a judge.
@@ -87,6 +89,7 @@ impl Default for RewardConfig {
             structure: Mode::default(),
             extra_cost: options.extra_cost,
             half_credit: options.half_credit,
+            soft: options.soft,
             decomposer: "auto".into(),
             judge: "lexical".into(),
             judge_model: None,
@@ -104,7 +107,7 @@ impl RewardConfig {
         let reference = self.structure == Mode::Reference && self.decomposer == "auto";
         Settings {
             structure: self.structure,
-            options: Options { extra_cost: self.extra_cost, half_credit: self.half_credit },
+            options: Options { extra_cost: self.extra_cost, half_credit: self.half_credit, soft: self.soft },
             decomposer: if reference { "reference".into() } else { self.decomposer.clone() },
             judge: self.judge.clone(),
             judge_model: self.judge_model.clone(),

@@ -1,7 +1,7 @@
 //! The slow obvious kernel: each rule written down as its definition reads. The fast one must equal it.
 //! Shared by the tests, the bench and the fuzz target.
 
-use rlkd::align::{Aligner, Alignment, Mode, Next, Options};
+use rlkd::align::{Aligner, Alignment, FREE, Mode, Next, Options, SOFT_FLOOR};
 use rlkd::judge::{Ask, Aspect, Reply, Verdict};
 use rlkd::trace::{Step, StepKind, StepList};
 
@@ -23,18 +23,25 @@ fn progress(list: &StepList) -> Vec<u32> {
     (0..list.steps.len() as u32).filter(|&i| counts(&list.steps[i as usize])).collect()
 }
 
-/// What the kernel must find; `None` if the teacher has no steps.
+/// Whether a total of the mode `ordered` says that every step of the teacher has its full credit.
+#[allow(dead_code)] // The bench has no use for it.
+pub fn is_whole(total: f64, teacher: &StepList) -> bool {
+    total >= 1.0 - 0.5 / progress(teacher).len().max(1) as f64 - 1e-9
+}
+
+/// What the kernel must find; `None` if the teacher has no steps. Of several alignments with the same credit the kernel
+/// takes one: `extra` says how many steps it left without a partner.
 pub fn total(
     mode: Mode,
     options: Options,
-    teacher: &StepList,
-    student: &StepList,
+    (teacher, student): (&StepList, &StepList),
     knows: Knows<'_>,
+    extra: usize,
 ) -> Option<f64> {
     match mode {
         Mode::Reference => Some(reference(teacher, student, knows)),
         Mode::Prefix => prefix(teacher, student, knows),
-        Mode::Ordered => ordered(options, teacher, student, knows),
+        Mode::Ordered | Mode::Tree => ordered(options, teacher, student, knows, extra),
     }
 }
 
@@ -95,7 +102,8 @@ pub fn credit(
 ) -> f64 {
     let yes = |aspect| knows(Ask { aspect, teacher: t, student: s }).reply == Reply::Yes;
     let has = |aspect| (part(teacher, t, aspect), part(student, s, aspect));
-    if !yes(Aspect::SubProblem) {
+    let asked = knows(Ask { aspect: Aspect::SubProblem, teacher: t, student: s });
+    if if options.soft { asked.probability < SOFT_FLOOR } else { asked.reply != Reply::Yes } {
         return 0.0;
     }
     let stated = has(Aspect::SubProblem) != (false, false);
@@ -103,18 +111,24 @@ pub fn credit(
         (false, false) if !stated => Aspect::MetaReasoning,
         _ => Aspect::Answer,
     };
-    let full = match has(decides) {
-        (true, true) => yes(decides),
-        (a, b) => a == b,
+    let probability = |aspect| f64::from(knows(Ask { aspect, teacher: t, student: s }).probability);
+    let same = match has(decides) {
+        (true, true) if options.soft => probability(decides),
+        (true, true) => f64::from(u8::from(yes(decides))),
+        (a, b) => f64::from(u8::from(a == b)),
     };
-    match (full, stated) {
-        (true, _) => 1.0,
-        (false, true) => f64::from(options.half_credit),
-        (false, false) => 0.0,
-    }
+    let half = if stated { f64::from(options.half_credit) } else { 0.0 };
+    let scale = if options.soft { probability(Aspect::SubProblem) } else { 1.0 };
+    scale * (half + (1.0 - half) * same)
 }
 
-fn ordered(options: Options, teacher: &StepList, student: &StepList, knows: Knows<'_>) -> Option<f64> {
+fn ordered(
+    options: Options,
+    teacher: &StepList,
+    student: &StepList,
+    knows: Knows<'_>,
+    extra: usize,
+) -> Option<f64> {
     let (teachers, students) = (progress(teacher), progress(student));
     if teachers.is_empty() {
         return None;
@@ -123,20 +137,32 @@ fn ordered(options: Options, teacher: &StepList, student: &StepList, knows: Know
         .iter()
         .map(|&t| students.iter().map(|&s| credit(options, teacher, student, (t, s), knows)).collect())
         .collect();
-    // All alignments, by recursion: leave out a teacher step, leave out a student step, or pair the two.
-    fn most(grid: &[Vec<f64>], column: usize) -> f64 {
+    let half = f64::from(options.half_credit);
+    // All alignments, by recursion: leave out a teacher step, leave out a student step, pair the two, or answer two
+    // teacher steps with one student step.
+    fn most(grid: &[Vec<f64>], column: usize, half: f64) -> f64 {
         let Some((line, rest)) = grid.split_first() else { return 0.0 };
         if column == line.len() {
             return 0.0;
         }
-        let paired = line[column] + most(rest, column + 1);
-        paired.max(most(rest, column)).max(most(grid, column + 1))
+        let here = line[column];
+        let paired = here + most(rest, column + 1, half);
+        let merged = match rest.split_first() {
+            Some((next, later)) if here > 0.0 && next[column] > 0.0 => {
+                let (more, less) = (here.max(next[column]), here.min(next[column]));
+                more + less * half * more + most(later, column + 1, half)
+            }
+            _ => 0.0,
+        };
+        paired.max(merged).max(most(rest, column, half)).max(most(grid, column + 1, half))
     }
-    let best = most(&grid, 0);
-    let (n, m, extra) = (teachers.len() as f64, students.len() as f64, options.cost());
-    // Score of the best alignment, between that of the worst one and that of the teacher's own path.
-    let (score, worst, ideal) = (best - extra * (m - best), -extra * m, n);
-    Some((score - worst) / (ideal - worst))
+    let (credit, n) = (most(&grid, 0, half), teachers.len() as f64);
+    // A whole path costs its detours; of a part only the credit counts.
+    let most_cost = (1.0 - half) / 2.0;
+    let detours =
+        if credit > n - 1e-9 && !options.soft { (options.cost() * extra as f64).min(most_cost) } else { 0.0 };
+    let guesses = extra.saturating_sub(teachers.len() + FREE) as f64;
+    Some((credit - detours) / (n + options.cost() * guesses))
 }
 
 /// Runs the kernel to its end; `None` if it says that the pair cannot be scored.
@@ -176,10 +202,15 @@ pub fn run<'a>(
 pub fn check_form(alignment: &Alignment, teacher: &StepList, student: &StepList) {
     let ascending = |list: &[u32]| list.windows(2).all(|w| w[0] < w[1]);
     let teachers: Vec<u32> = alignment.pairs.iter().map(|p| p.teacher).collect();
-    let students: Vec<u32> = alignment.pairs.iter().map(|p| p.student).collect();
+    let mut students: Vec<u32> = alignment.pairs.iter().map(|p| p.student).collect();
+    assert!(students.windows(2).all(|w| w[0] <= w[1]), "pairs ascend on both sides");
+    // A student's step may answer two of the teacher's in a row.
+    students.dedup();
+    assert!(teachers.len() <= 2 * students.len());
     assert!(ascending(&teachers) && ascending(&students), "pairs ascend on both sides");
-    assert!(ascending(&alignment.skipped) && ascending(&alignment.extra));
-    assert!(alignment.pairs.iter().all(|p| p.credit > 0.0 && p.credit <= 1.0));
+    assert!(ascending(&alignment.skipped) && ascending(&alignment.extra) && ascending(&alignment.split));
+    assert!(alignment.pairs.iter().all(|p| p.credit >= 0.0 && p.credit <= 1.0));
+    students.extend(&alignment.split);
     let all = |list: &StepList| match alignment.mode {
         Mode::Reference => {
             (0..list.steps.len() as u32).filter(|&i| part(list, i, Aspect::MetaReasoning)).collect()
