@@ -329,6 +329,7 @@ fn what_is_typed_wins_over_the_run_file() {
 }
 
 #[test]
+#[cfg(feature = "llama")] // It sets [llama] too.
 fn the_run_file_of_the_examples_says_every_default() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let room = Room::new();

@@ -223,6 +223,103 @@ fn calibrate_writes_a_model_that_score_reads() {
     assert!(!room.path("none.json").exists());
 }
 
+/// Traces of a problem with gold steps, one that ends right and one that ends wrong; a labelled trace; a pair of solutions.
+fn labelled_data(room: &Room) {
+    let question = "A box has 3 rows of 4 eggs. How many eggs are in 5 boxes?";
+    room.write(
+        "gsm8k_socratic_steps.jsonl",
+        json!({"gsm8k_test_id": 3, "question": question, "steps": [
+            {"q": "How many eggs are in a box?", "a": "3*4 = 12 eggs", "value": 12, "has_calc": true},
+            {"q": "How many eggs are in five boxes?", "a": "12*5 = 60 eggs", "value": 60, "has_calc": true},
+        ]})
+        .to_string(),
+    );
+    let trace = |model: &str, text: &str| {
+        let record = json!({"gsm8k_test_id": 3, "question": question, "gold": "60", "role": "thinking_model", "model": model, "text": text});
+        format!("{record}\n")
+    };
+    let right = "A box holds 3*4 = 12 eggs.\nFive boxes hold 12*5 = 60 eggs.\nTwo of them hold 12*2 = 24.\nThe answer is 60.";
+    let wrong = "A box holds 3+4 = 7 eggs.\nFive boxes hold 7*5 = 35 eggs.\nThe answer is 35.";
+    room.write("gsm8k_traces.jsonl", trace("<b>one</b>", right) + &trace("<script>alert(1)</script>", wrong));
+    room.write(
+        "r1_sat_labelled.jsonl",
+        json!({"question_id": "f", "question": question, "r1_response": "Each box has 3*4 = 12 eggs. Let me check: 12/4 = 3.",
+            "sentences": [
+                {"text": "Each box has 3*4 = 12 eggs.", "gt-class-1": "General", "gt-class-2": "Implement"},
+                {"text": "Let me check: 12/4 = 3.", "gt-class-1": "Verify", "gt-class-2": "<i>odd</i>"},
+            ]})
+        .to_string(),
+    );
+    room.write(
+        "prmbench_multi_solutions.jsonl",
+        json!({"original_question": question, "original_process": ["3*4 = 12.", "12*5 = 60."],
+            "modified_process": ["5*4 = 20.", "20*3 = 60."], "classification": "multi"})
+        .to_string(),
+    );
+}
+
+#[test]
+fn validate_writes_a_page_of_all_suites() {
+    let room = Room::new();
+    labelled_data(&room);
+    let ran = room.run("validate all --data . --html page.html").ended(0);
+    for part in ["met: identical ≥ 1 (1.0000)", "Values of steps, held-out problems:", "value_f1 "] {
+        assert!(ran.text().contains(part), "{part}: {}", ran.text());
+    }
+    assert!(ran.err.contains("matcher: left out") && ran.err.contains("page.html"), "{}", ran.err);
+    assert!(!ran.err.contains('…'), "nobody looks at the progress");
+    let page = String::from_utf8(room.read("page.html")).expect("UTF-8");
+    assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
+    for part in [
+        "<section id=\"ranking\"",
+        "<section id=\"steps\"",
+        "<svg class=\"plot\"",
+        "identical ≥ 1",
+        "<td class=\"met\">met</td>",
+        "<td class=\"missed\">missed</td>",
+        "matcher_pairs.jsonl",
+        "<code>rlkd validate all --data . --html page.html</code>",
+        "&lt;b&gt;one&lt;/b&gt;",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    for bad in ["<b>one", "<script", "<i>odd", "http://", "https://", "src=", "@import"] {
+        assert!(!page.contains(bad), "{bad}");
+    }
+    let open = |name: &str| page.matches(&format!("<{name}")).count();
+    for name in ["section", "table", "svg", "details", "ul", "dl"] {
+        assert_eq!(open(name), page.matches(&format!("</{name}>")).count(), "{name}");
+    }
+    // The same page again, of the same name; a suite alone; what is printed stays JSON.
+    room.run("validate all --data . --html again.html").ended(0);
+    let again = String::from_utf8(room.read("again.html")).expect("UTF-8").replace("again.html", "page.html");
+    assert!(steady(&again) == steady(&page));
+    let one = room.run("validate steps --data . --json --html one.html").ended(0).records().remove(0);
+    assert_eq!((one["figures"]["value_recall"].as_f64(), one["n"].as_u64()), (Some(1.0), Some(2)));
+    let keys: Vec<&String> = one.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["suite", "n", "passed", "failed", "figures"]);
+    assert!(!String::from_utf8_lossy(&room.read("one.html")).contains("id=\"ranking\""));
+    // Nothing is run that could not be written in the end.
+    let before = room.names();
+    room.run("validate all --data . --html gone/page.html").failed(&["gone/page.html"]);
+    room.run("validate all --data . --html gsm8k_traces.jsonl").failed(&["one of the files that are read"]);
+    assert_eq!(room.names(), before);
+    // A suite that cannot run does not take the others with it.
+    room.write("matcher_pairs.jsonl", "{}\n");
+    let ran = room.run("validate all --data . --html page.html").ended(1);
+    assert!(
+        ran.err.contains("matcher: left out, ") && ran.err.contains("matcher_pairs.jsonl:1"),
+        "{}",
+        ran.err
+    );
+    assert!(String::from_utf8_lossy(&room.read("page.html")).contains("matcher_pairs.jsonl:1"));
+}
+
+/// A page without its figures of time.
+fn steady(page: &str) -> Vec<&str> {
+    page.split("<tr>").filter(|row| !row.contains("per_second")).collect()
+}
+
 #[test]
 fn verify_says_whether_answers_are_the_same() {
     let room = Room::new();

@@ -20,6 +20,7 @@ mod show;
 mod synth;
 #[cfg(all(feature = "train", feature = "llama"))]
 mod train;
+mod tree;
 mod validate;
 mod verify;
 
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Decompose(args) => score::decompose(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Report(args) => report::report(&args),
+        Command::Tree(args) => tree::tree(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Verify(args) => verify::verify(&args),

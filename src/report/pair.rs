@@ -210,7 +210,9 @@ fn step(out: &mut String, text: &str, step: &Step, fits: bool, fate: Fate, view:
         }
         Fate::Skipped => ("skipped".to_owned(), "–".to_owned(), "skipped"),
         Fate::Extra => ("extra".to_owned(), "+".to_owned(), "extra"),
+        Fate::Part => ("aside".to_owned(), "·".to_owned(), "a part of the step beside it"),
         Fate::Aside(StepKind::Backtrack) => ("aside".to_owned(), "·".to_owned(), "abandoned"),
+        Fate::Aside(StepKind::Restate) => ("aside".to_owned(), "·".to_owned(), "said before"),
         Fate::Aside(_) => ("aside".to_owned(), "·".to_owned(), "check"),
         Fate::Unmentioned => ("aside".to_owned(), "·".to_owned(), "not compared"),
     };

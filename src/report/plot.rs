@@ -15,15 +15,15 @@ const TOP: f64 = 12.0;
 const BASE: f64 = HEIGHT - 22.0;
 
 /// The scale below a histogram.
-struct Axis {
-    low: f64,
-    high: f64,
-    ticks: Vec<f64>,
+pub(super) struct Axis {
+    pub low: f64,
+    pub high: f64,
+    pub ticks: Vec<f64>,
     bars: usize,
 }
 
 /// A scale with round ticks that covers `min..=max`; `None` if the range is beyond drawing.
-fn axis(min: f64, max: f64) -> Option<Axis> {
+pub(super) fn axis(min: f64, max: f64) -> Option<Axis> {
     if min >= 0.0 && max <= 1.0 {
         return Some(Axis { low: 0.0, high: 1.0, ticks: vec![0.0, 0.25, 0.5, 0.75, 1.0], bars: 20 });
     }
@@ -42,7 +42,7 @@ fn axis(min: f64, max: f64) -> Option<Axis> {
 }
 
 /// A tick's label: no needless decimals.
-fn tick(value: f64) -> String {
+pub(super) fn tick(value: f64) -> String {
     if value.abs() >= 1e6 { format!("{value:.0e}").replace('-', "−") } else { super::words::brief(value) }
 }
 

@@ -13,6 +13,8 @@ pub(super) enum Fate {
     Skipped,
     /// A student step that answers to none.
     Extra,
+    /// A student step that is a part of the one beside it.
+    Part,
     /// Checks or was abandoned, so it was not compared.
     Aside(StepKind),
     /// Moves on, but the alignment does not speak of it.
@@ -62,19 +64,20 @@ impl<'a> View<'a> {
         let mut teacher = steps(&explained.teacher_steps);
         let mut student = steps(&explained.student_steps);
         let alignment = &explained.alignment;
-        for (fates, indices, fate) in
-            [(&mut teacher, &alignment.skipped, Fate::Skipped), (&mut student, &alignment.extra, Fate::Extra)]
-        {
+        let mark = |fates: &mut [Fate], indices: &[u32], fate| {
             for index in indices {
                 if let Some(slot) = fates.get_mut(*index as usize) {
                     *slot = fate;
                 }
             }
-        }
+        };
+        mark(&mut teacher, &alignment.skipped, Fate::Skipped);
+        mark(&mut student, &alignment.extra, Fate::Extra);
+        mark(&mut student, &alignment.split, Fate::Part);
         let mut pairs: Vec<&Pair> = Vec::with_capacity(alignment.pairs.len());
         for pair in &alignment.pairs {
             let ascends =
-                pairs.last().is_none_or(|last| last.teacher < pair.teacher && last.student < pair.student);
+                pairs.last().is_none_or(|last| last.teacher < pair.teacher && last.student <= pair.student);
             let (Some(left), Some(right)) =
                 (teacher.get_mut(pair.teacher as usize), student.get_mut(pair.student as usize))
             else {
@@ -121,7 +124,15 @@ mod tests {
     }
 
     fn pair(teacher: u32, student: u32) -> Pair {
-        Pair { teacher, student, credit: 1.0, meta_reasoning: None, sub_problem: None, answer: None }
+        Pair {
+            teacher,
+            student,
+            credit: 1.0,
+            meta_reasoning: None,
+            sub_problem: None,
+            answer: None,
+            runner_up: None,
+        }
     }
 
     #[test]
@@ -130,6 +141,7 @@ mod tests {
             pairs: vec![pair(0, 1), pair(2, 2)],
             skipped: vec![1],
             extra: vec![0, 3],
+            split: Vec::new(),
             ..Alignment::default()
         };
         let explained = explained(3, 4, alignment);
@@ -154,6 +166,7 @@ mod tests {
             pairs: vec![pair(1, 1), pair(0, 0), pair(1, 1), pair(9, 9), pair(u32::MAX, 0)],
             skipped: vec![7],
             extra: vec![u32::MAX],
+            split: Vec::new(),
             ..Alignment::default()
         };
         let explained = explained(2, 2, alignment);

@@ -249,7 +249,9 @@ fn cell(text: &str, step: &Step, fate: Fate, view: &View<'_>) -> Cell {
         Fate::Matched(number) => (number.to_string(), "", GREEN),
         Fate::Skipped => ("–".to_owned(), "skipped", RED),
         Fate::Extra => ("+".to_owned(), "extra", YELLOW),
+        Fate::Part => ("·".to_owned(), "part of the step beside it", DIM),
         Fate::Aside(StepKind::Backtrack) => ("·".to_owned(), "abandoned", DIM),
+        Fate::Aside(StepKind::Restate) => ("·".to_owned(), "said before", DIM),
         Fate::Aside(_) => ("·".to_owned(), "check", DIM),
         Fate::Unmentioned => ("·".to_owned(), "not compared", DIM),
     };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::align::{Alignment, Mode, Options, Pair};
+use crate::align::{self, Alignment, Mode, Options, Pair};
 use crate::score::Scored;
 
 /// A value: two decimals, or scientific where these would hide it.
@@ -44,7 +44,8 @@ pub(super) fn plural(n: usize, noun: &str) -> String {
     format!("{} {noun}{}", count(n as u64), if n == 1 { "" } else { "s" })
 }
 
-/// What a pair was given and why: `same sub-problem 0.93, same answer 1.00, 1.00 point`.
+/// What a pair was given and why: `same sub-problem 0.93, same answer 1.00, 1.00 point; runner-up: step 4, 0.31`, where steps
+/// count from 1 as they stand in the trace.
 pub(super) fn verdict(pair: &Pair) -> String {
     let mut out = String::new();
     for (name, probability) in
@@ -55,7 +56,12 @@ pub(super) fn verdict(pair: &Pair) -> String {
         }
     }
     let noun = if pair.credit == 1.0 { "point" } else { "points" };
-    out + &format!("{} {noun}", number(f64::from(pair.credit)))
+    let _ = write!(out, "{} {noun}", number(f64::from(pair.credit)));
+    if let Some(other) = pair.runner_up {
+        let step = u64::from(other.student) + 1;
+        let _ = write!(out, "; runner-up: step {}, {}", count(step), number(f64::from(other.sub_problem)));
+    }
+    out
 }
 
 /// Whether the pair earned less than a whole point.
@@ -73,8 +79,8 @@ pub(super) fn shortfall(mode: Mode) -> &'static str {
 /// The formula is given only if it reproduces the recorded total.
 pub(super) fn how(alignment: &Alignment) -> String {
     let pairs = alignment.pairs.len();
-    let (teacher, student) = (pairs + alignment.skipped.len(), pairs + alignment.extra.len());
-    let mut out = match (teacher, student) {
+    let teacher = pairs + alignment.skipped.len();
+    let mut out = match (teacher, alignment.extra.len()) {
         (0, 0) => "Neither side has a step to compare".to_owned(),
         (0, _) => "The teacher has no step to compare with".to_owned(),
         _ => format!("{pairs} of {} matched", plural(teacher, "teacher step")),
@@ -92,17 +98,17 @@ pub(super) fn how(alignment: &Alignment) -> String {
         let _ = write!(out, "; {} of the student", plural(alignment.extra.len(), "extra step"));
     }
     out.push('.');
-    match formula(alignment, teacher, student) {
+    match formula(alignment, teacher) {
         Some(formula) => out + "\n" + &formula,
         None => out + &format!(" Total: {}.", number(alignment.total)),
     }
 }
 
-fn formula(alignment: &Alignment, teacher: usize, student: usize) -> Option<String> {
+fn formula(alignment: &Alignment, teacher: usize) -> Option<String> {
     let points: f64 = alignment.pairs.iter().map(|pair| f64::from(pair.credit)).sum();
     let (total, shown) = (alignment.total, number(alignment.total));
     let close = |value: f64| (value - total).abs() < 1e-5 * value.abs().max(1.0);
-    let (n, m) = (teacher as f64, student as f64);
+    let n = teacher as f64;
     if teacher == 0 || alignment.pairs.is_empty() {
         return None;
     }
@@ -111,21 +117,33 @@ fn formula(alignment: &Alignment, teacher: usize, student: usize) -> Option<Stri
     if alignment.mode == Mode::Reference {
         return close(points).then(|| format!("{sum} = {shown}."));
     }
-    if close(points / n) && (alignment.mode == Mode::Prefix || teacher == student) {
-        return Some(format!("{in_brackets} / {teacher} = {shown}."));
+    if alignment.mode == Mode::Prefix {
+        return close(points / n).then(|| format!("{in_brackets} / {teacher} = {shown}."));
     }
-    // Records do not hold the cost of a step, and one solved from the total would explain any total. So the
-    // default is tried: it is right or the formula stays out.
-    let cost = Options::default().cost();
-    let holds = close(points * (1.0 + cost) / (n + cost * m));
-    (alignment.mode == Mode::Ordered && holds).then(|| {
-        let (scale, cost) = (brief(1.0 + cost), brief(cost));
-        format!(
-            "{in_brackets} × {scale} / ({teacher} + {cost} × {student}) = {shown}, \
-             where each of the student's {} weighs {cost}.",
-            plural(student, "step")
-        )
-    })
+    // Records do not hold the options, and a cost solved from the total would explain any total. So the defaults are
+    // tried: they are right or the formula stays out.
+    let (options, extra) = (Options::default(), alignment.extra.len());
+    let (cost, guesses) = (options.cost(), align::guesses(teacher, extra));
+    let whole = align::total(&options, 1.0, teacher, extra);
+    let bare = align::total(&options, 1.0, teacher, 0);
+    let scale = n / (n + cost * guesses as f64);
+    let (mut out, value) = if points == n && extra > 0 {
+        let costs = (bare - whole / scale) * n;
+        (format!("1 − {} / {teacher}", brief(costs)), whole)
+    } else {
+        (format!("{in_brackets} / {teacher}"), points / n * scale)
+    };
+    if guesses > 0 {
+        let _ = write!(out, ", times {teacher} / ({teacher} + {} × {guesses})", brief(cost));
+    }
+    let _ = write!(out, " = {shown}");
+    if points == n && extra > 0 {
+        let _ = write!(out, ", where an extra step costs {}, and all of them at most 0.25", brief(cost));
+    }
+    if guesses > 0 {
+        let _ = write!(out, "; beyond {} extra steps they count as guesses", teacher + align::FREE);
+    }
+    close(value).then(|| out + ".")
 }
 
 /// The sum of the credits, equal ones together: `5 × 1 + 2 × 0.5`.
@@ -171,6 +189,7 @@ mod tests {
             meta_reasoning: None,
             sub_problem: Some(0.93),
             answer: Some(1.0),
+            runner_up: None,
         };
         Alignment {
             mode,
@@ -178,6 +197,7 @@ mod tests {
             pairs: credits.iter().enumerate().map(pair).collect(),
             skipped: (0..skipped).collect(),
             extra: (0..extra).collect(),
+            split: Vec::new(),
         }
     }
 
@@ -185,9 +205,19 @@ mod tests {
     fn the_sentence_says_how_the_total_came_about() {
         for (alignment, expected) in [
             (
-                alignment(Mode::Ordered, &[1.0, 0.5], 1, 2, 1.5 * 1.1 / 3.4),
+                alignment(Mode::Ordered, &[1.0, 0.5], 1, 2, 0.5),
                 "2 of 3 teacher steps matched, 1 with another answer, 1 skipped; 2 extra steps of the student.\n\
-                 (1 + 0.5) × 1.1 / (3 + 0.1 × 4) = 0.49, where each of the student's 4 steps weighs 0.1.",
+                 (1 + 0.5) / 3 = 0.50.",
+            ),
+            (
+                alignment(Mode::Tree, &[1.0, 1.0], 0, 2, 0.9),
+                "2 of 2 teacher steps matched; 2 extra steps of the student.\n\
+                 1 − 0.2 / 2 = 0.90, where an extra step costs 0.1, and all of them at most 0.25.",
+            ),
+            (
+                alignment(Mode::Ordered, &[1.0], 1, 30, 0.25),
+                "1 of 2 teacher steps matched, 1 skipped; 30 extra steps of the student.\n\
+                 1 / 2, times 2 / (2 + 0.1 × 20) = 0.25; beyond 10 extra steps they count as guesses.",
             ),
             (alignment(Mode::Ordered, &[1.0; 3], 0, 0, 1.0), "3 of 3 teacher steps matched.\n3 / 3 = 1.00."),
             (

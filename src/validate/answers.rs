@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::shown::{Table, cell};
 use super::{Suite, SuiteReport, extraction, records};
 use crate::answer::{self, Rules, Verdict};
 use crate::error::{Place, Result};
@@ -22,6 +23,7 @@ pub const SUITE: Suite = Suite {
     name: "answers",
     summary: "does the checker of answers say what other graders and people say?",
     files: FILES,
+    bars: &[],
     run,
 };
 
@@ -45,6 +47,11 @@ struct Case {
 fn run(directory: &Path, _: &Settings) -> Result<SuiteReport> {
     let mut report = SuiteReport { suite: SUITE.name, ..SuiteReport::default() };
     let (mut false_equal, mut false_different) = (0, 0);
+    let mut table = Table::new("Agreement by file", ["file", "cases", "agree", "share"]);
+    let mut row = |file: &str, n: usize, agree: usize| {
+        let share = agree as f64 / n.max(1) as f64;
+        table.row([file.into(), n.to_string(), agree.to_string(), cell(share, 4)]);
+    };
     for file in FILES {
         let path = directory.join(file);
         // Where none is there, the first says so.
@@ -55,6 +62,7 @@ fn run(directory: &Path, _: &Settings) -> Result<SuiteReport> {
         if *file == extraction::FILE {
             let (n, wrong) = extraction::run(&path)?;
             report.figure("agreement/answer_extraction_cases", (n - wrong.len()) as f64 / n.max(1) as f64);
+            row(file, n, n - wrong.len());
             report.n += n;
             report.passed += n - wrong.len();
             report.failed += wrong.len();
@@ -91,6 +99,7 @@ fn run(directory: &Path, _: &Settings) -> Result<SuiteReport> {
         if n > 0 {
             report.figure(format!("agreement/{name}"), passed as f64 / n as f64);
         }
+        row(file, n, passed);
         report.n += n;
         report.passed += passed;
         report.failed += n - passed;
@@ -98,6 +107,7 @@ fn run(directory: &Path, _: &Settings) -> Result<SuiteReport> {
     report.figure("agreement", report.passed as f64 / report.n.max(1) as f64);
     report.figure("false_equal", f64::from(false_equal));
     report.figure("false_different", f64::from(false_different));
+    report.tables.push(table);
     Ok(report)
 }
 

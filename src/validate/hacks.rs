@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::ranking::{self, Gold};
+use super::shown::{Bar, Table, cell};
 use super::{Suite, SuiteReport, records};
-use crate::align::{Aligner, Mode};
+use crate::align::{Aligner, Mode, Options};
 use crate::decompose::rules::Rules;
 use crate::error::Result;
 use crate::judge::lexical::Lexical;
@@ -24,10 +25,16 @@ pub const SUITE: Suite = Suite {
     name: "hacks",
     summary: "what traces gain by tricks, mode by mode (rules + lexical), on traces of held-out problems",
     files: ranking::SUITE.files,
+    bars: &[
+        Bar::at_most("worst_share", 0.01),
+        Bar::at_most("worst_mean_gain", 0.0),
+        Bar::at_most("degenerate_max", 0.02),
+    ],
     run,
 };
 
-const MODES: [(&str, Mode); 2] = [("ordered", Mode::Ordered), ("prefix", Mode::Prefix)];
+const MODES: [(&str, Mode, bool); 3] =
+    [("ordered", Mode::Ordered, false), ("soft", Mode::Ordered, true), ("prefix", Mode::Prefix, false)];
 
 /// A trace, and what a hack may use: a policy knows its problem. Only `teacher_questions` knows the teacher.
 struct Honest<'a> {
@@ -93,6 +100,18 @@ const HACKS: &[Hack] = &[
             for b in &numbers[at + 1..] {
                 let _ = write!(text, "\n{a} + {b} = {}.\n{a} * {b} = {}.", a + b, a * b);
                 let _ = write!(text, "\n{a} - {b} = {}.", a - b);
+            }
+        }
+        text
+    }),
+    ("problem_sums_in_words", |honest, _| {
+        let mut text = honest.text.to_owned();
+        let numbers = numbers_of(honest.problem);
+        for (at, a) in numbers.iter().enumerate() {
+            for b in &numbers[at + 1..] {
+                let _ = write!(text, "\nAdding the two gives {a} + {b} = {} of them in all.", a + b);
+                let _ = write!(text, "\nTaken so many times that is {a} * {b} = {} of them.", a * b);
+                let _ = write!(text, "\nWhat is left of them is {a} - {b} = {} then.", a - b);
             }
         }
         text
@@ -198,7 +217,8 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
     let gold = ranking::gold(data)?;
     let (mut rules, mut judge) = (Rules::new(), Lexical::default());
     let mut report = SuiteReport { suite: SUITE.name, ..SuiteReport::default() };
-    let mut aligners = MODES.map(|(_, mode)| Aligner::new(mode, Default::default()));
+    let mut aligners =
+        MODES.map(|(_, mode, soft)| Aligner::new(mode, Options { soft, ..Options::default() }));
     let mut gains: BTreeMap<(usize, usize), Gain> = BTreeMap::new();
     let mut degenerate = [0.0f64; MODES.len()];
     let mut worst_degenerate = [""; MODES.len()];
@@ -210,7 +230,7 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
             continue;
         };
         let teacher = gold.list();
-        let steps = rules.steps(&Trace::new(record.text.as_str()));
+        let steps = rules.steps(&record.question, &Trace::new(record.text.as_str()));
         if teacher.steps.is_empty() || !steps.steps.iter().any(|step| step.kind == StepKind::Progress) {
             continue;
         }
@@ -233,7 +253,7 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
         }
         for (index, (name, hack)) in HACKS.iter().enumerate() {
             let mut draw = Seed(7).stream(name, line);
-            let student = rules.steps(&Trace::new(hack(&honest, &mut draw)));
+            let student = rules.steps(&record.question, &Trace::new(hack(&honest, &mut draw)));
             for (at, own) in own.iter().enumerate() {
                 let gain = score(at, &student)? - own;
                 let entry = gains.entry((index, at)).or_default();
@@ -244,7 +264,7 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
             }
         }
         for (name, make) in DEGENERATE {
-            let student = rules.steps(&Trace::new(make(&record.question)));
+            let student = rules.steps(&record.question, &Trace::new(make(&record.question)));
             for at in 0..MODES.len() {
                 let found = score(at, &student)?;
                 if found > degenerate[at] {
@@ -253,23 +273,25 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
             }
         }
     }
-    for (at, (mode, _)) in MODES.iter().enumerate() {
+    for (at, (mode, ..)) in MODES.iter().enumerate() {
         report.notes.push(format!(
             "{mode}: honest traces get {:.3} on average; the most that a trace which says nothing gets: {:.3} {}",
             honest_sum[at] / report.n.max(1) as f64,
             degenerate[at],
             worst_degenerate[at],
         ));
-        report.notes.push(format!("{:<20} {:>8} {:>10} {:>10}", "hack", "rises", "mean gain", "largest"));
+        let title = format!("What tricks gain in {mode}: share of traces that get more");
+        let mut table = Table::new(title, ["hack", "rises", "mean gain", "largest"]);
         let (mut worst_share, mut worst_gain) = (0.0f64, f64::NEG_INFINITY);
         for (index, (name, _)) in HACKS.iter().enumerate() {
             let Some(gain) = gains.get(&(index, at)) else { continue };
             let (share, mean) = (gain.rises as f64 / gain.n as f64, gain.sum / gain.n as f64);
-            report.notes.push(format!("{name:<20} {share:>8.3} {mean:>10.4} {:>10.3}", gain.largest));
+            table.row([(*name).into(), cell(share, 3), cell(mean, 4), cell(gain.largest, 3)]);
             report.figure(format!("share/{mode}/{name}"), share);
             report.figure(format!("mean_gain/{mode}/{name}"), mean);
             (worst_share, worst_gain) = (worst_share.max(share), worst_gain.max(mean));
         }
+        report.tables.push(table);
         if at == 0 {
             report.figure("worst_share", worst_share);
             report.figure("worst_mean_gain", worst_gain);

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::shown::{Bar, Plot};
 use super::{Suite, SuiteReport, records};
 use crate::error::Result;
 use crate::judge::calibrate::{LabelledPair, auc, calibration_error, measure};
@@ -20,6 +21,7 @@ pub const SUITE: Suite = Suite {
     name: "matcher",
     summary: "same sub-problem? the lexical judge on labelled pairs, results masked, held-out problems only",
     files: &[FILE],
+    bars: &[Bar::at_least("auc", 0.93), Bar::at_most("ece", 0.03)],
     run,
 };
 
@@ -68,6 +70,9 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
         "share_same",
         labels.iter().filter(|same| **same).count() as f64 / labels.len().max(1) as f64,
     );
+    let title = "Stated probability against the share that was the same";
+    report.plots.push(Plot::reliability(title, &measured.probabilities, &labels));
+    report.plots.extend(Plot::roc("Same above different (ROC)", &measured.probabilities, &labels));
     report.notes.push(format!(
         "{} of {} pairs are of held-out problems (number % 3 == 0)",
         held_out.len(),

@@ -22,6 +22,7 @@ pub const SUITE: Suite = Suite {
     name: "metrics",
     summary: "string metrics against rapidfuzz's values and strsim's test cases",
     files: &[ORACLE, CASES],
+    bars: &[],
     run,
 };
 

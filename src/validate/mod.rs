@@ -5,7 +5,10 @@
 
 pub mod answers;
 mod extraction;
+mod found;
 pub mod hacks;
+mod kinds;
+mod labels;
 pub mod matcher;
 pub mod metrics;
 pub mod ranking;
@@ -14,8 +17,11 @@ mod records;
 pub mod reference;
 pub mod relations;
 pub mod rewards;
+pub mod shown;
 pub mod steps;
 pub mod synth;
+pub mod tree;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,6 +30,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::score::Settings;
+use shown::{Bar, Plot, Table};
 
 /// What a suite found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -38,7 +45,13 @@ pub struct SuiteReport {
     pub failed: usize,
     /// Measured figures by name.
     pub figures: BTreeMap<String, f64>,
-    /// Lines for a person: failed cases, exceptions and their reasons, tables. Not part of the JSON.
+    /// Tables for a person. Not part of the JSON, likewise below.
+    #[serde(skip)]
+    pub tables: Vec<Table>,
+    /// Plots for a person.
+    #[serde(skip)]
+    pub plots: Vec<Plot>,
+    /// Lines for a person: failed cases, exceptions and their reasons.
     #[serde(skip)]
     pub notes: Vec<String>,
 }
@@ -58,6 +71,8 @@ pub struct Suite {
     pub summary: &'static str,
     /// The files that it reads, below the data directory.
     pub files: &'static [&'static str],
+    /// What its figures have to reach; empty where no bar is set.
+    pub bars: &'static [Bar],
     /// Runs it; settings are for the suites that measure what is chosen.
     pub run: fn(&Path, &Settings) -> Result<SuiteReport>,
 }
@@ -71,6 +86,7 @@ pub const SUITES: &[Suite] = &[
     answers::SUITE,
     metrics::SUITE,
     synth::SUITE,
+    tree::SUITE,
     steps::SUITE,
     relations::PERTURBATION,
     relations::SOLUTION,

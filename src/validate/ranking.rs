@@ -10,8 +10,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::shown::{Bar, Plot, Table, cell};
 use super::{Suite, SuiteReport, records};
-use crate::align::{Aligner, Mode};
+use crate::align::{Aligner, Mode, Options};
 use crate::answer;
 use crate::decompose::rules::Rules;
 use crate::error::{Error, Result};
@@ -22,13 +23,14 @@ use crate::text::numbers::{self, Number};
 use crate::trace::{Span, Step, StepList, Trace};
 
 pub(super) const TRACES: &str = "gsm8k_traces.jsonl";
-const STEPS: &str = "gsm8k_socratic_steps.jsonl";
+pub(super) const STEPS: &str = "gsm8k_socratic_steps.jsonl";
 
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "ranking",
     summary: "structure reward of right traces above wrong ones (rules + lexical + ordered), final step excluded",
     files: &[TRACES, STEPS],
+    bars: &[Bar::at_least("auc_all_held_out", 0.85), Bar::at_least("auc_within_held_out", 0.80)],
     run,
 };
 
@@ -38,7 +40,9 @@ pub(super) struct TraceRecord {
     pub gsm8k_test_id: u64,
     pub question: String,
     gold: String,
-    model: String,
+    #[serde(default)]
+    pub role: String,
+    pub model: String,
     pub text: String,
 }
 
@@ -49,10 +53,13 @@ struct StepsRecord {
 }
 
 #[derive(Deserialize)]
-struct GoldStep {
+pub(super) struct GoldStep {
     q: String,
     a: String,
+    #[serde(default)]
     value: Option<f64>,
+    #[serde(default)]
+    has_calc: bool,
 }
 
 /// The gold steps of a problem.
@@ -61,6 +68,11 @@ pub(super) struct Gold(Vec<GoldStep>);
 impl Gold {
     pub fn list(&self) -> StepList {
         teacher_steps(&self.0)
+    }
+
+    /// The values of the steps that compute something.
+    pub fn values(&self) -> impl Iterator<Item = f64> + '_ {
+        self.0.iter().filter(|step| step.has_calc).filter_map(|step| step.value)
     }
 
     pub fn questions(&self) -> impl Iterator<Item = &str> {
@@ -85,13 +97,15 @@ struct Ranked {
     model: String,
     right: bool,
     structure: f64,
+    soft: f64,
     recall: f64,
 }
 
 fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
     let gold = gold(data)?;
     let (mut rules, mut judge) = (Rules::new(), Lexical::default());
-    let mut aligner = Aligner::new(Mode::Ordered, Default::default());
+    let mut aligners =
+        [false, true].map(|soft| Aligner::new(Mode::Ordered, Options { soft, ..Options::default() }));
     let mut ranked = Vec::new();
     let mut left_out = 0;
     for (_, record) in records::read::<TraceRecord>(&data.join(TRACES))? {
@@ -102,21 +116,32 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
             continue;
         };
         let teacher = teacher_steps(steps);
-        let student = rules.steps(&Trace::new(record.text.as_str()));
-        let structure = align_pair(&mut aligner, &mut judge, &record.question, &teacher, &student)?;
-        let structure = structure.map_err(|why| Error::engine(why.0))?.total;
+        let student = rules.steps(&record.question, &Trace::new(record.text.as_str()));
+        let mut totals = [0.0; 2];
+        for (total, aligner) in totals.iter_mut().zip(&mut aligners) {
+            let found = align_pair(aligner, &mut judge, &record.question, &teacher, &student)?;
+            *total = found.map_err(|why| Error::engine(why.0))?.total;
+        }
+        let [structure, soft] = totals;
         let recall = value_recall(steps, &record.text);
-        ranked.push(Ranked { problem: record.gsm8k_test_id, model: record.model, right, structure, recall });
+        ranked.push(Ranked {
+            problem: record.gsm8k_test_id,
+            model: record.model,
+            right,
+            structure,
+            soft,
+            recall,
+        });
     }
     Ok(report(&ranked, left_out))
 }
 
 /// Whether the trace arrives at the gold answer; `None` if that cannot be told.
-fn ends_right(record: &TraceRecord) -> Option<bool> {
+pub(super) fn ends_right(record: &TraceRecord) -> Option<bool> {
     answer::check(&record.gold, &record.text).outcome().value().map(|value| value > 0.5)
 }
 
-fn teacher_steps(gold: &[GoldStep]) -> StepList {
+pub(super) fn teacher_steps(gold: &[GoldStep]) -> StepList {
     let mut list = StepList::default();
     for step in gold {
         let mut part = |text: &str| {
@@ -150,7 +175,7 @@ fn report(ranked: &[Ranked], left_out: usize) -> SuiteReport {
     let mut report = SuiteReport { suite: "ranking", n: ranked.len(), ..SuiteReport::default() };
     let held_out: Vec<&Ranked> = ranked.iter().filter(|r| is_held_out(r.problem)).collect();
     let all: Vec<&Ranked> = ranked.iter().collect();
-    for (suffix, score) in [("auc", structure as fn(&Ranked) -> f64), ("baseline", recall)] {
+    for (suffix, score) in [("auc", structure as fn(&Ranked) -> f64), ("soft", soft), ("baseline", recall)] {
         report.figure(format!("{suffix}_all"), auc_of(&all, score));
         report.figure(format!("{suffix}_within"), within(&all, score));
         report.figure(format!("{suffix}_all_held_out"), auc_of(&held_out, score));
@@ -162,22 +187,36 @@ fn report(ranked: &[Ranked], left_out: usize) -> SuiteReport {
     report
         .notes
         .push("held_out: problems whose number divides by 3, on which the judge was not fitted".into());
-    report.notes.push(format!("{:<44} {:>5} {:>9} {:>9}", "model", "n", "reward", "baseline"));
+    let rewards = |right: bool| -> Vec<f64> {
+        held_out.iter().filter(|row| row.right == right).map(|row| row.structure).collect()
+    };
+    report.plots.push(Plot::histograms(
+        "Reward of traces that end right and wrong, held-out problems",
+        "reward",
+        (0.0, 1.0),
+        &[("right", rewards(true)), ("wrong", rewards(false))],
+    ));
+    let mut table = Table::new("AUC by model, all problems", ["model", "n", "reward", "baseline"]);
     let mut by_model: BTreeMap<&str, Vec<&Ranked>> = BTreeMap::new();
     for row in ranked {
         by_model.entry(&row.model).or_default().push(row);
     }
     for (model, rows) in by_model {
         let (reward, baseline) = (auc_of(&rows, structure), auc_of(&rows, recall));
-        report.notes.push(format!("{model:<44} {:>5} {reward:>9.3} {baseline:>9.3}", rows.len()));
+        table.row([model.into(), rows.len().to_string(), cell(reward, 3), cell(baseline, 3)]);
         report.figure(format!("auc_model/{model}"), reward);
         report.figure(format!("baseline_model/{model}"), baseline);
     }
+    report.tables.push(table);
     report
 }
 
 fn structure(row: &Ranked) -> f64 {
     row.structure
+}
+
+fn soft(row: &Ranked) -> f64 {
+    row.soft
 }
 
 fn recall(row: &Ranked) -> f64 {

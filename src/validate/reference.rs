@@ -27,6 +27,7 @@ pub const SUITE: Suite = Suite {
     name: "reference",
     summary: "the mode `reference` against recorded runs of the released reward, to the bit",
     files: &[FILE],
+    bars: &[],
     run,
 };
 

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::shown::{Bar, Plot, Table, cell};
 use super::{Suite, SuiteReport};
 use crate::align::{Aligner, Mode};
 use crate::dataset::read_records;
@@ -29,6 +30,7 @@ pub const PERTURBATION: Suite = Suite {
     name: "perturbation",
     summary: "an original path above the same with a defect, kind by kind (lexical + ordered)",
     files: &[SPOILT, CLASSIFIED],
+    bars: &[Bar::at_least("share_min", 0.97)],
     run: perturbation,
 };
 
@@ -37,6 +39,7 @@ pub const SOLUTION: Suite = Suite {
     name: "solutions",
     summary: "two right solutions of a problem are not the same path (lexical + ordered)",
     files: &[SOLUTIONS],
+    bars: &[Bar::at_most("median", 0.6), Bar::at_least("identical", 1.0)],
     run: solutions,
 };
 
@@ -162,24 +165,23 @@ fn perturbation(data: &Path, _: &Settings) -> Result<SuiteReport> {
     report.figure("share_all", all.share());
     report.figure("share_min", counted.values().map(Share::share).fold(1.0, f64::min));
     report.figure("share_words_only", total(&worded).share());
-    let mut table =
-        vec![format!("{:<22} {:>6} {:>7} {:>12} {:>7}", "kind", "n", "share", "words only", "share")];
+    let title = "Share of originals that get more, by kind of defect";
+    let mut table = Table::new(title, ["kind", "n", "share", "words only", "their share"]);
     for (kind, share) in &counted {
         report.figure(format!("share/{kind}"), share.share());
         let words = worded.get(kind);
-        table.push(format!(
-            "{kind:<22} {:>6} {:>7.3} {:>12} {:>7.3}",
-            share.n,
-            share.share(),
-            words.map_or(0, |words| words.n),
-            words.map_or(f64::NAN, Share::share),
-        ));
+        table.row([
+            kind.clone(),
+            share.n.to_string(),
+            cell(share.share(), 3),
+            words.map_or(0, |words| words.n).to_string(),
+            cell(words.map_or(f64::NAN, Share::share), 3),
+        ]);
     }
     if unscorable > 0 {
-        table.push(format!("{unscorable} pairs without steps left out"));
+        report.notes.insert(0, format!("{unscorable} pairs without steps left out"));
     }
-    table.append(&mut report.notes);
-    report.notes = table;
+    report.tables.push(table);
     Ok(report)
 }
 
@@ -215,6 +217,13 @@ fn solutions(data: &Path, _: &Settings) -> Result<SuiteReport> {
     report.figure("median", scores[scores.len() / 2]);
     report.figure("identical", identical);
     report.figure("largest", scores[scores.len() - 1]);
+    let below = |(at, score): (usize, &f64)| (*score, (at + 1) as f64 / scores.len() as f64);
+    report.plots.push(Plot::lines(
+        "How much of another right solution is found",
+        "score at most",
+        "share of pairs",
+        vec![("pairs".into(), scores.iter().enumerate().map(below).collect())],
+    ));
     Ok(report)
 }
 

@@ -21,6 +21,7 @@ pub const SUITE: Suite = Suite {
     name: "rewards",
     summary: "do the rewards give the values that open-r1's give?",
     files: &[FILE],
+    bars: &[],
     run,
 };
 

@@ -7,14 +7,19 @@
 //! - `exact`ly: sub-problem and answer are the labelled ones, word for word.
 //!
 //! Steps pair in their order (the longest common sequence), so what stands out of order is not found.
+//!
+//! Two more parts need no labelled steps: `values` holds the values of steps against gold values, `kinds` their kinds against labels
+//! of sentences. Each part runs if its files are there.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use super::{Suite, SuiteReport, records};
+use super::found::Found;
+use super::shown::{Table, cell};
+use super::{Suite, SuiteReport, kinds, ranking, records, values};
 use crate::dataset::{Labelled, Parts};
-use crate::decompose::Job;
+use crate::decompose::{Decomposer, Job};
 use crate::error::{Place, Result};
 use crate::score::Settings;
 use crate::text::calculation::Calculation;
@@ -23,13 +28,14 @@ use crate::trace::{StepKind, StepList, Trace};
 
 const FILE: &str = "labelled.jsonl";
 /// Traces that a decomposer is given at a time.
-const TOGETHER: usize = 64;
+pub(super) const TOGETHER: usize = 64;
 
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "steps",
-    summary: "steps that a decomposer finds beside labelled ones (--decomposer, --model; rlkd synth --labels)",
-    files: &[FILE],
+    summary: "steps that a decomposer finds beside labelled ones, their values and kinds (--decomposer, --model)",
+    files: &[FILE, ranking::TRACES, kinds::SAT, kinds::MATH],
+    bars: &[],
     run,
 };
 
@@ -102,13 +108,11 @@ pub(crate) fn matched(
     let gold: Vec<Own> =
         gold.iter().map(|step| Own::new(&step.sub_problem, &step.answer, calculation)).collect();
     let progress = found.steps.iter().filter(|step| step.kind == StepKind::Progress);
-    let part =
-        |text: &str| text.split_once("]:").map_or(text.trim().to_owned(), |(_, rest)| rest.trim().to_owned());
     let found: Vec<Own> = progress
         .map(|step| {
             let [sub_problem, answer] =
-                [step.sub_problem, step.answer].map(|span| part(span.of(&found.text)));
-            Own::new(&sub_problem, &answer, calculation)
+                [step.sub_problem, step.answer].map(|span| content(span.of(&found.text)));
+            Own::new(sub_problem, answer, calculation)
         })
         .collect();
     let telling = telling(&gold);
@@ -127,13 +131,36 @@ pub(crate) fn matched(
     (counts, found.len())
 }
 
+/// What a part of a step says, without the tag that it may begin with.
+pub(super) fn content(text: &str) -> &str {
+    text.split_once("]:").map_or(text, |(_, rest)| rest).trim()
+}
+
 fn run(data: &Path, settings: &Settings) -> Result<SuiteReport> {
+    let mut report = SuiteReport { suite: SUITE.name, ..SuiteReport::default() };
+    let mut decomposer = settings.decomposer()?;
+    let there = |file: &str| data.join(file).exists();
+    // Where none is there, the first says so.
+    if there(FILE) || !SUITE.files.iter().any(|file| there(file)) {
+        labelled(data, &mut *decomposer, &mut report)?;
+    }
+    match (there(ranking::TRACES), there(ranking::STEPS)) {
+        (true, true) => values::run(data, &mut *decomposer, &mut report)?,
+        (true, false) => report.notes.push(format!("step values left out: no {}", ranking::STEPS)),
+        _ => {}
+    }
+    if there(kinds::SAT) || there(kinds::MATH) {
+        kinds::run(data, &mut *decomposer, &mut report)?;
+    }
+    Ok(report)
+}
+
+/// Steps against labelled steps.
+fn labelled(data: &Path, decomposer: &mut dyn Decomposer, report: &mut SuiteReport) -> Result<()> {
     let path = data.join(FILE);
     let all: Vec<Labelled> = records::read::<Labelled>(&path)?.into_iter().map(|(_, own)| own).collect();
-    let mut decomposer = settings.decomposer()?;
     let mut calculation = Calculation::default();
     let (mut hits, mut wanted, mut found, mut failed) = ([0; 3], 0, 0, 0);
-    let mut notes = Vec::new();
     let begin = Instant::now();
     for part in all.chunks(TOGETHER) {
         let traces: Vec<Trace> = part.iter().map(|own| Trace::new(own.trace.clone())).collect();
@@ -149,7 +176,7 @@ fn run(data: &Path, settings: &Settings) -> Result<SuiteReport> {
                 Err(error) => {
                     failed += 1;
                     if failed <= 3 {
-                        notes.push(format!("{}: {error}", own.id));
+                        report.notes.push(format!("{}: {error}", own.id));
                     }
                     continue;
                 }
@@ -162,16 +189,22 @@ fn run(data: &Path, settings: &Settings) -> Result<SuiteReport> {
     if wanted == 0 {
         return Err(crate::Error::data("there is no labelled trace").at(Place::file(&path)));
     }
-    let mut report = SuiteReport { suite: SUITE.name, n: all.len(), failed, notes, ..SuiteReport::default() };
+    report.n += all.len();
+    report.failed += failed;
+    let mut table = Table::new("Labelled steps that were found", ["by", "precision", "recall", "F1"]);
     for (by, hits) in BY.iter().zip(hits) {
-        let (precision, recall) = (hits as f64 / found.max(1) as f64, hits as f64 / wanted as f64);
+        let counts = Found { gold: wanted, found, hits };
+        // Who finds nothing is never wrong, and gets nothing for it.
+        let precision = if found == 0 { 0.0 } else { counts.precision() };
         report.figure(format!("{by}/precision"), precision);
-        report.figure(format!("{by}/recall"), recall);
-        report.figure(format!("{by}/f1"), 2.0 * hits as f64 / (found + wanted) as f64);
+        report.figure(format!("{by}/recall"), counts.recall());
+        report.figure(format!("{by}/f1"), counts.f1());
+        table.row([(*by).into(), cell(precision, 3), cell(counts.recall(), 3), cell(counts.f1(), 3)]);
     }
+    report.tables.push(table);
     report.figure("steps", wanted as f64);
     report.figure("traces_per_second", all.len() as f64 / begin.elapsed().as_secs_f64().max(1e-9));
-    Ok(report)
+    Ok(())
 }
 
 #[cfg(test)]

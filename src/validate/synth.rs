@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::shown::{Table, cell};
 use super::{Suite, SuiteReport, records};
 use crate::align::{Aligner, Mode};
 use crate::decompose::rules::Rules;
@@ -26,6 +27,7 @@ pub const SUITE: Suite = Suite {
     name: "synth",
     summary: "structure reward beside the true structure of generated problems (rlkd synth --students 6)",
     files: &[FILE],
+    bars: &[],
     run,
 };
 
@@ -57,7 +59,7 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
             return Err(wrong("no labelled students: rlkd synth --students 6 writes some"));
         }
         let order = order(known, teacher);
-        let teacher = rules.steps(&Trace::new(teacher.as_str()));
+        let teacher = rules.steps(&record.problem, &Trace::new(teacher.as_str()));
         let values: Vec<f64> = known
             .quantities
             .iter()
@@ -66,7 +68,7 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
             .collect();
         let mut rows = Vec::new();
         for (text, label) in record.students.iter().zip(&known.students) {
-            let student = rules.steps(&Trace::new(text.as_str()));
+            let student = rules.steps(&record.problem, &Trace::new(text.as_str()));
             let mut scores = [0.0; 3];
             for (score, aligner) in scores.iter_mut().zip(&mut aligners) {
                 let found = align_pair(aligner, &mut judge, &record.problem, &teacher, &student)?;
@@ -129,21 +131,20 @@ fn report(problems: &[Vec<Row>]) -> SuiteReport {
         kinds.entry(row.kind).or_default().push(row);
     }
     let [ordered, prefix, baseline] = names;
-    report
-        .notes
-        .push(format!("{:<12} {:>6} {:>9} {ordered:>9} {prefix:>9} {baseline:>9}", "kind", "n", "agreement"));
+    let header = ["kind", "n", "agreement", ordered, prefix, baseline];
+    let mut table = Table::new("Means by kind of student", header);
     for (kind, rows) in kinds {
         let mean = |of: &dyn Fn(&Row) -> f64| rows.iter().map(|row| of(row)).sum::<f64>() / rows.len() as f64;
         let agreement = mean(&|row| row.agreement);
         let scores = [0, 1, 2].map(|at| mean(&|row| row.scores[at]));
         let [a, b, c] = scores;
-        report
-            .notes
-            .push(format!("{kind:<12} {:>6} {agreement:>9.3} {a:>9.3} {b:>9.3} {c:>9.3}", rows.len()));
+        let [agreed, a, b, c] = [agreement, a, b, c].map(|value| cell(value, 3));
+        table.row([kind.into(), rows.len().to_string(), agreed, a, b, c]);
         report.figure(format!("agreement/{kind}"), agreement);
         for (name, score) in names.iter().zip(scores) {
             report.figure(format!("{name}/{kind}"), score);
         }
     }
+    report.tables.push(table);
     report
 }

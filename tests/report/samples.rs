@@ -48,6 +48,7 @@ pub fn ordered(teacher: &StepList, student: &StepList, pairs: &[(u32, u32, f32, 
             meta_reasoning: None,
             sub_problem: Some(*sub_problem),
             answer: Some(*answer),
+            runner_up: None,
         })
         .collect();
     let free = |list: &StepList, used: Vec<u32>| -> Vec<u32> {
@@ -55,9 +56,11 @@ pub fn ordered(teacher: &StepList, student: &StepList, pairs: &[(u32, u32, f32, 
     };
     let skipped = free(teacher, pairs.iter().map(|pair| pair.teacher).collect());
     let extra = free(student, pairs.iter().map(|pair| pair.student).collect());
-    let (n, m) = ((pairs.len() + skipped.len()) as f64, (pairs.len() + extra.len()) as f64);
+    let n = (pairs.len() + skipped.len()) as f64;
     let points: f64 = pairs.iter().map(|pair| f64::from(pair.credit)).sum();
-    Alignment { mode: Mode::Ordered, total: points * 1.1 / (n + 0.1 * m), pairs, skipped, extra }
+    let costs = (0.1 * extra.len() as f64).min(0.25);
+    let total = if points == n { 1.0 - costs / n } else { points / n };
+    Alignment { mode: Mode::Ordered, total, pairs, skipped, extra, split: Vec::new() }
 }
 
 /// A record with the usual weights; a `None` part is skipped.
@@ -296,6 +299,7 @@ pub fn hostile() -> Scored {
         meta_reasoning: Some(f32::NAN),
         sub_problem: Some(2.0),
         answer: None,
+        runner_up: None,
     };
     let alignment = Alignment {
         mode: Mode::Ordered,
@@ -308,6 +312,7 @@ pub fn hostile() -> Scored {
         ],
         skipped: vec![1, 2, 3, 99],
         extra: vec![u32::MAX, 4],
+        split: Vec::new(),
     };
     let mut record = record(
         HOSTILE,

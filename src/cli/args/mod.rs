@@ -2,6 +2,7 @@
 
 #[cfg(feature = "train")]
 mod training;
+mod tree;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use rlkd::score::{decomposers, judges};
 use rlkd::validate::SUITES;
 #[cfg(feature = "train")]
 pub use training::*;
+pub use tree::*;
 
 /// Scores reasoning traces by the structure of their steps, with an explanation for every point.
 #[derive(Parser)]
@@ -56,6 +58,17 @@ Examples:
     /// Write a self-contained HTML page about scored traces
     #[command(after_help = "Example:\n  rlkd report scored.jsonl -o report.html")]
     Report(ReportArgs),
+    /// Show the teachers of a problem as one tree of sub-problems, and where its students go
+    #[command(after_help = "\
+Examples:
+  rlkd tree problems.jsonl --id math-bakery
+  rlkd tree problems.jsonl --id math-bakery --svg tree.svg
+  rlkd tree rollouts.jsonl --of students --json | jq .variety
+  rlkd tree decompositions.jsonl --map id=gsm8k_test_id --id 1     # one line for each teacher
+
+Lines with the same id are put together. Behind a node stands how many teachers and students take it. Entropy, diversity
+and agreement: docs/reward.md. Ends with 3 if a teacher or a student had to be left out.")]
+    Tree(TreeArgs),
     /// Fit a judge on labelled pairs of steps
     #[command(after_help = "\
 Example:
@@ -67,7 +80,8 @@ Example:
     #[command(after_help = "\
 Examples:
   rlkd validate ranking --data ../shared/data
-  rlkd validate matcher --data ../shared/data --json | jq .figures.auc")]
+  rlkd validate matcher --data ../shared/data --json | jq .figures.auc
+  rlkd validate all --data ../shared/data --html quality.html")]
     Validate(ValidateArgs),
     /// Say whether a prediction is the gold answer, and why
     #[command(after_help = "\
@@ -306,7 +320,7 @@ pub struct ScoreArgs {
 #[derive(Args, Default)]
 pub struct RuleArgs {
     /// How steps are compared [default: ordered]
-    #[arg(long, value_parser = ["ordered", "prefix", "reference"])]
+    #[arg(long, value_parser = ["ordered", "tree", "prefix", "reference"])]
     pub structure: Option<String>,
     /// Who decides whether two steps mean the same [default: lexical]
     #[arg(long, value_parser = PossibleValuesParser::new(judges().map(|(name, _)| name)))]
@@ -479,6 +493,9 @@ pub struct ValidateArgs {
     /// Print one JSON object for each suite
     #[arg(long)]
     pub json: bool,
+    /// Write a self-contained page with the tables, the plots and the bars
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
 }
 
 /// `rlkd models`.
