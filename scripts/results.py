@@ -43,6 +43,8 @@ ARMS = {
     "decomposer gsrm": ("rlkd-tiny", [("reward", "decomposer", '"gsrm"'), *GSRM], True),
     "decomposer rules": ("rlkd-tiny", [("reward", "decomposer", '"rules"')], True),
     "reward prefix": ("rlkd-tiny", [("reward", "structure", '"prefix"')], True),
+    "reward tree": ("rlkd-tiny", [("reward", "structure", '"tree"')], True),
+    "reward soft": ("rlkd-tiny", [("reward", "soft", "true")], True),
     "reward reference": ("rlkd-tiny", [("reward", "structure", '"reference"'), ("reward", "decomposer", '"rules"')], True),
     "weights 1 : 0.25": ("rlkd-tiny", [("reward.weights", "structure", "0.25")], True),
     "weights 1 : 4": ("rlkd-tiny", [("reward.weights", "structure", "4.0")], True),
