@@ -34,14 +34,21 @@ fn verdict(ask: Ask) -> Verdict {
     if yes { Verdict { reply: Reply::Yes, probability: 0.9 } } else { Verdict::NO }
 }
 
-/// The longest common subsequence with credits: the whole table, nothing clever.
+/// The longest common subsequence with credits, where a step may answer two in a row: the whole table, nothing clever.
 fn table(options: Options, list: &StepList) -> f64 {
     let size = list.steps.len();
+    let credit = |t: usize, s: usize| oracle::credit(options, list, list, (t as u32, s as u32), &verdict);
     let mut best = vec![vec![0.0; size + 1]; size + 1];
     for t in 0..size {
         for s in 0..size {
-            let credit = oracle::credit(options, list, list, (t as u32, s as u32), &verdict);
-            best[t + 1][s + 1] = f64::max(best[t][s] + credit, f64::max(best[t][s + 1], best[t + 1][s]));
+            let here = credit(t, s);
+            let mut most = f64::max(best[t][s] + here, f64::max(best[t][s + 1], best[t + 1][s]));
+            let before = if t > 0 { credit(t - 1, s) } else { 0.0 };
+            if here > 0.0 && before > 0.0 {
+                let (more, less) = (here.max(before), here.min(before));
+                most = most.max(best[t - 1][s] + more + less * f64::from(options.half_credit) * more);
+            }
+            best[t + 1][s + 1] = most;
         }
     }
     best[size][size] / size as f64
@@ -92,7 +99,8 @@ fn kernel(c: &mut Criterion) {
     for size in sizes {
         let list = steps(size);
         let rounds = record(&mut aligner, &list);
-        assert_eq!(replay(&mut aligner, &list, &rounds), table(options, &list), "{size}");
+        let (fast, slow) = (replay(&mut aligner, &list, &rounds), table(options, &list));
+        assert!((fast - slow).abs() < 1e-9, "{size}: {fast} {slow}");
     }
     println!("all results match");
 

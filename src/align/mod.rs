@@ -69,7 +69,7 @@ pub struct Options {
     /// Credit of a pair that has the same sub-problem but not the same answer; in [0, 1],
     /// used in steps of 1/65536.
     pub half_credit: f32,
-    /// Credits by the judge's probabilities in the place of its verdicts.
+    /// Credits by the judge's probabilities in the place of its verdicts. The other modes have no use for it.
     pub soft: bool,
 }
 

@@ -25,7 +25,7 @@ pub fn tree(args: &TreeArgs) -> Done {
     if let Some(path) = &args.svg {
         refuse_overwriting(path, [&args.file])?;
     }
-    let sample = sample(args)?;
+    let (sample, bad) = sample(args)?;
     let of = match args.of.as_deref() {
         Some(of) => of,
         None if sample.teachers.is_empty() => "students",
@@ -82,24 +82,29 @@ pub fn tree(args: &TreeArgs) -> Done {
         text(&view, show::width(), show::color())
     };
     show::print(shown.as_bytes())?;
-    let complete = unscored.is_empty() && grown.tree.paths().iter().all(std::result::Result::is_ok);
+    if let Some((count, first)) = &bad {
+        show::say(&format!("{count} bad {}: {first}\n", if *count == 1 { "record" } else { "records" }));
+    }
+    let complete =
+        bad.is_none() && unscored.is_empty() && grown.tree.paths().iter().all(std::result::Result::is_ok);
     Ok(if complete { ALL_SCORED } else { SOME_SKIPPED })
 }
 
-/// The sample that is asked for, else the first. Lines with the same id are one sample: their traces are put together.
-fn sample(args: &TreeArgs) -> Result<Sample> {
+/// The sample that is asked for, else the first, and how many records could not be read, with the first reason. Lines with
+/// the same id are one sample: their traces are put together.
+fn sample(args: &TreeArgs) -> Result<(Sample, Option<(usize, Error)>)> {
     let mut mapping = Mapping::new(&args.preset, &args.map)?.without_students();
     let mut source = Source::open(std::slice::from_ref(&args.file))?;
     mapping.detect(&mut source)?;
     let mut wanted = args.id.clone();
     let mut found: Option<Sample> = None;
-    let mut first_error = None;
+    let mut bad: Option<(usize, Error)> = None;
     let mut ids: Vec<String> = Vec::new();
     while let Some(record) = source.next_record()? {
         let sample = match parse(&record, &mapping) {
             Ok(sample) => sample,
             Err(error) => {
-                first_error.get_or_insert(error);
+                bad.get_or_insert((0, error)).0 += 1;
                 continue;
             }
         };
@@ -127,9 +132,9 @@ fn sample(args: &TreeArgs) -> Result<Sample> {
         }
     }
     let file = args.file.display();
-    match (found, first_error, ids.is_empty()) {
-        (Some(found), _, _) => Ok(found),
-        (None, Some(error), true) => Err(error),
+    match (found, bad, ids.is_empty()) {
+        (Some(found), bad, _) => Ok((found, bad)),
+        (None, Some((_, error)), true) => Err(error),
         (None, None, true) => Err(Error::data(format!("there is no sample in {file}"))),
         (None, _, false) => Err(Error::data(format!(
             "there is no sample with the id {:?} in {file}, which has {}: --map id=COLUMN takes ids from another column",

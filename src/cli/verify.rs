@@ -7,6 +7,7 @@ use rlkd::answer::{
     self, ExtractionMode, FallbackMode, Options, Reason, Rules, Side, Strings, Verdict, reading,
 };
 use rlkd::dataset::read_records;
+use rlkd::report::plain;
 use rlkd::{Error, Result};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -88,7 +89,7 @@ fn one(args: &VerifyArgs, gold: &str, prediction: &str, rules: &Rules) -> Done {
     let decided = decide(args, gold, prediction, rules);
     let text = match (args.json, args.explain) {
         (true, _) => Value::Object(told(args, &decided)).to_string(),
-        (false, true) => explained(&decided),
+        (false, true) => plain(&explained(&decided)),
         (false, false) => name(&decided.verdict).to_owned(),
     };
     show::print(format!("{text}\n").as_bytes())?;

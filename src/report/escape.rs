@@ -63,7 +63,7 @@ pub(super) fn to_html(text: &str) -> String {
 }
 
 /// `text` fit for a terminal: line feeds stay, tabs become spaces.
-pub(super) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     each(text, |c| match c {
         Ok('\t') => out.push_str("    "),

@@ -24,3 +24,5 @@ mod table;
 pub mod terminal;
 pub mod tree;
 mod words;
+
+pub use escape::plain;

@@ -44,8 +44,8 @@ pub(super) fn plural(n: usize, noun: &str) -> String {
     format!("{} {noun}{}", count(n as u64), if n == 1 { "" } else { "s" })
 }
 
-/// What a pair was given and why: `same sub-problem 0.93, same answer 1.00, 1.00 point; runner-up: step 4, 0.31`, where steps
-/// count from 1 as they stand in the trace.
+/// What a pair was given and why: `same sub-problem 0.93, same answer 1.00, 1.00 point`, and the runner-up, whose
+/// number counts all of the student's steps from 1, as they stand.
 pub(super) fn verdict(pair: &Pair) -> String {
     let mut out = String::new();
     for (name, probability) in
@@ -59,7 +59,12 @@ pub(super) fn verdict(pair: &Pair) -> String {
     let _ = write!(out, "{} {noun}", number(f64::from(pair.credit)));
     if let Some(other) = pair.runner_up {
         let step = u64::from(other.student) + 1;
-        let _ = write!(out, "; runner-up: step {}, {}", count(step), number(f64::from(other.sub_problem)));
+        let probability = number(f64::from(other.sub_problem));
+        let _ = write!(
+            out,
+            "; runner-up: the student's step {} of all, same sub-problem {probability}",
+            count(step)
+        );
     }
     out
 }
@@ -85,7 +90,14 @@ pub(super) fn how(alignment: &Alignment) -> String {
         (0, _) => "The teacher has no step to compare with".to_owned(),
         _ => format!("{pairs} of {} matched", plural(teacher, "teacher step")),
     };
-    let partial = alignment.pairs.iter().filter(|pair| is_partial(pair)).count();
+    // By probabilities, every pair is worth a little less than one.
+    let is_other = |pair: &&Pair| is_partial(pair) && pair.answer.is_none_or(|answer| answer < 0.5);
+    let reference = alignment.mode == Mode::Reference;
+    let partial = alignment
+        .pairs
+        .iter()
+        .filter(|pair| if reference { is_partial(pair) } else { is_other(pair) })
+        .count();
     if partial > 0 {
         let how = shortfall(alignment.mode);
         let how = if how == "in part" { how.to_owned() } else { format!("with {how}") };
@@ -188,7 +200,7 @@ mod tests {
             credit: *credit,
             meta_reasoning: None,
             sub_problem: Some(0.93),
-            answer: Some(1.0),
+            answer: Some(if *credit < 1.0 { 0.0 } else { 1.0 }),
             runner_up: None,
         };
         Alignment {

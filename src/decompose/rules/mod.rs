@@ -116,7 +116,7 @@ impl Rules {
             self.calculation.read(content);
             let results = self.calculation.stated.iter().filter(|stated| stated.computed);
             // "12 * 1 = 12" computes nothing.
-            if self.calculation.operands.iter().any(|operand| !matches!(*operand, 0.0 | 1.0)) {
+            if !self.does_nothing() {
                 computed += results.clone().count();
             }
             let ends = results.map(|stated| stated.number.span.end as usize);
@@ -281,13 +281,18 @@ impl Rules {
 
     /// Whether the calculation just read takes a number that was named before times one, or adds nothing to it.
     fn says_nothing_new(&self) -> bool {
+        self.does_nothing()
+            && self.calculation.result.is_some_and(|result| self.named.contains(&result.to_bits()))
+    }
+
+    /// Whether the calculation just read is a number times one, or plus nothing.
+    fn does_nothing(&self) -> bool {
         let is = |all: Operations| self.calculation.operations.is_within(all);
-        let does_nothing = match self.calculation.operands[..] {
+        match self.calculation.operands[..] {
             [1.0] => is(Operations::MULTIPLY | Operations::DIVIDE),
             [0.0] => is(Operations::ADD | Operations::SUBTRACT),
             _ => false,
-        };
-        does_nothing && self.calculation.result.is_some_and(|result| self.named.contains(&result.to_bits()))
+        }
     }
 
     /// The earlier step that made the calculation just read: the same result from shared operands.
@@ -309,7 +314,7 @@ impl Rules {
         self.said.clear();
         // Numbers alone say nothing here.
         let sentences: Vec<Sentence> =
-            sentences.iter().filter(|sentence| has_words(sentence.span.of(text))).copied().collect();
+            sentences.iter().filter(|sentence| words_in(sentence.span.of(text)) > 0).copied().collect();
         for paragraph in sentences.chunk_by(|a, b| a.paragraph == b.paragraph) {
             let mut checking = false;
             let mut from = 0;
@@ -382,9 +387,14 @@ fn is_cut_off(text: &str) -> bool {
 
 /// Whether a text says something beside its numbers, signs, names and units: two words or more.
 fn has_words(text: &str) -> bool {
+    words_in(text) >= 2
+}
+
+/// How many words of two letters or more a text has.
+fn words_in(text: &str) -> usize {
     let mut found = 0;
     words::each_word(text, &mut String::new(), |word| found += usize::from(word.len() > 1));
-    found >= 2
+    found
 }
 
 /// What is read: the whole trace without the marks of thinking. Many a model plans before `</think>` and computes
