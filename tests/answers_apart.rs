@@ -251,6 +251,11 @@ fn texts_say_one_thing() {
         ("8", "Answer: Ann has 8 more trees than Bob.", true),
         ("8", "Answer: Ann has more than 8 trees.", false),
         ("40", "Answer: There are 40 girls not in the club.", true),
+        ("16", "Answer: She has 16 fewer than 20 apples.", false),
+        ("16", "Answer: It is not the case that she has 16 apples.", false),
+        ("16", "Answer: It is not true that she has 16 apples.", false),
+        ("16", "Answer: It isn't so that she has 16 apples.", false),
+        ("16", "Answer: Saying 16 is wrong here.", false),
     ] {
         let found = of_completion(text, Options::default()).map(|found| found.text);
         assert_eq!(check(gold, text) == Check::Right, is_right, "{gold} | {text}: {found:?}");

@@ -372,8 +372,10 @@ pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
         return None;
     }
     let text = found.text;
-    // Whoever is not sure has not answered.
-    if words_of(text).any(|word| ["or", "either", "neither", "maybe", "perhaps"].contains(&word.as_str())) {
+    // Whoever is not sure, or says that it is wrong, has not answered.
+    const REFUSED: [&str; 10] =
+        ["or", "either", "neither", "maybe", "perhaps", "wrong", "incorrect", "false", "untrue", "case"];
+    if words_of(text).any(|word| REFUSED.contains(&word.as_str())) || denies_all(text) {
         return None;
     }
     const JOINTS: [&str; 16] = [
@@ -399,12 +401,26 @@ fn words_of(text: &str) -> impl DoubleEndedIterator<Item = String> {
     words.filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
+/// "It is not true that she has 16."
+fn denies_all(text: &str) -> bool {
+    let mut denied = false;
+    words_of(text).any(|word| {
+        let is_said = ["true", "right", "correct", "so", "that"].contains(&word.as_str());
+        let found = denied && is_said;
+        denied = word == "not" || word.ends_with("n't");
+        found
+    })
+}
+
 /// Whether the words beside a number make another value of it, or deny it: "twice 5", "5 squared", "not 5".
 fn is_another(before: &str, after: &str) -> bool {
     /// How many words count on each side: "5 and a half", "the square root of 5".
     const NEAR: usize = 3;
     let denies =
         |word: &str| ["not", "never", "cannot", "root", "any"].contains(&word) || word.ends_with("n't");
+    // "16 fewer than 20" is 4.
+    let compared =
+        after.split_once(" than ").is_some_and(|(_, than)| than.contains(|c: char| c.is_ascii_digit()));
     // "3 times a week" counts, "3 times as many" multiplies.
     let counted =
         |next: &str| ["a", "in", "this", "per", "before", "each", "every", "to", "on"].contains(&next);
@@ -419,7 +435,8 @@ fn is_another(before: &str, after: &str) -> bool {
             word => makes_another(word),
         }
     };
-    (0..NEAR).any(&mut behind)
+    compared
+        || (0..NEAR).any(&mut behind)
         || words_of(before).rev().take(NEAR).any(|word| denies(&word) || makes_another(&word))
 }
 
