@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rlkd::answer::{
-    Check, Extracted, ExtractionMode, FallbackMode, Options, Rules, Side, Strings, Verdict, check, extract,
-    extract_gold, extract_with, of_completion, reading, verify,
+    Check, Extracted, ExtractionMode, FallbackMode, Options, Rules, Side, Strings, Verdict, check, check_on,
+    extract, extract_gold, extract_with, number, of_completion, reading, verify,
 };
 
 /// The text up to the first NUL is a gold answer, the rest a completion.
@@ -29,8 +29,13 @@ fn holds(input: &str) {
             || verify(gold, completion, &loose).is_equal()
     );
     equality(gold, completion);
-    let outcome = check(gold, completion).outcome();
-    assert!(outcome.value().is_none_or(|value| value == 0.0 || value == 1.0));
+    // The first part stands for the problem, too.
+    for problem in ["", gold] {
+        let outcome = check_on(problem, gold, completion, Options::default()).outcome();
+        assert!(outcome.value().is_none_or(|value| value == 0.0 || value == 1.0));
+    }
+    // What is one number is read as one, whatever stands around it.
+    assert_eq!(number(completion), number(completion.trim()));
 }
 
 /// Other options: what is found lies in the text, and can be read where that is asked for.

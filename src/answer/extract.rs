@@ -372,18 +372,10 @@ pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
         return None;
     }
     let text = found.text;
-    // Whoever is not sure, or says that it is wrong, has not answered.
-    const REFUSED: [&str; 10] =
-        ["or", "either", "neither", "maybe", "perhaps", "wrong", "incorrect", "false", "untrue", "case"];
-    if words_of(text).any(|word| REFUSED.contains(&word.as_str())) || denies_all(text) {
+    if speaks_against(text) {
         return None;
     }
-    const JOINTS: [&str; 16] = [
-        " is ", " are ", " be ", "= ", " has ", " have ", " had ", " cost ", " costs ", " paid ", " pays ",
-        " earns ", " made ", " makes ", " spent ", " weighs ",
-    ];
-    let joint = JOINTS.iter().filter_map(|joint| Some(text.rfind(joint)? + joint.len())).max();
-    let tail = joint.filter(|&at| text[at..].contains(|c: char| c.is_ascii_digit()));
+    let tail = behind_joint(text);
     let from = tail.unwrap_or(0);
     let first = first_number(&text[from..])?;
     let (start, end) = (from + first.span.start as usize, from + first.span.end as usize);
@@ -394,6 +386,23 @@ pub fn number_in_prose<'a>(found: &Extracted<'a>) -> Option<&'a str> {
     // Two numbers, and nothing that tells which one counts.
     let last = last_number(text).map(|found| found.text);
     (tail.is_some() || last == Some(first)).then_some(first)
+}
+
+/// Behind the last word that joins a number to what it counts, if there is a number.
+pub(super) fn behind_joint(text: &str) -> Option<usize> {
+    const JOINTS: [&str; 18] = [
+        " is ", " are ", " be ", " was ", " were ", "= ", " has ", " have ", " had ", " cost ", " costs ",
+        " paid ", " pays ", " earns ", " made ", " makes ", " spent ", " weighs ",
+    ];
+    let joint = JOINTS.iter().filter_map(|joint| Some(text.rfind(joint)? + joint.len())).max();
+    joint.filter(|&at| text[at..].contains(|c: char| c.is_ascii_digit()))
+}
+
+/// Whoever is not sure, or says that it is wrong, has not answered.
+pub(super) fn speaks_against(text: &str) -> bool {
+    const REFUSED: [&str; 10] =
+        ["or", "either", "neither", "maybe", "perhaps", "wrong", "incorrect", "false", "untrue", "case"];
+    words_of(text).any(|word| REFUSED.contains(&word.as_str())) || denies_all(text)
 }
 
 fn words_of(text: &str) -> impl DoubleEndedIterator<Item = String> {
@@ -413,7 +422,7 @@ fn denies_all(text: &str) -> bool {
 }
 
 /// Whether the words beside a number make another value of it, or deny it: "twice 5", "5 squared", "not 5".
-fn is_another(before: &str, after: &str) -> bool {
+pub(super) fn is_another(before: &str, after: &str) -> bool {
     /// How many words count on each side: "5 and a half", "the square root of 5".
     const NEAR: usize = 3;
     let denies =
@@ -424,7 +433,7 @@ fn is_another(before: &str, after: &str) -> bool {
     // "3 times a week" counts, "3 times as many" multiplies.
     let counted =
         |next: &str| ["a", "in", "this", "per", "before", "each", "every", "to", "on"].contains(&next);
-    let mut later = words_of(after).take(NEAR + 1).peekable();
+    let mut later = words_beside(after).take(NEAR + 1).peekable();
     let mut behind = |at: usize| {
         let Some(word) = later.next() else { return false };
         match word.as_str() {
@@ -440,16 +449,30 @@ fn is_another(before: &str, after: &str) -> bool {
         || words_of(before).rev().take(NEAR).any(|word| denies(&word) || makes_another(&word))
 }
 
+/// The words of a text without those that only say what kind of thing is counted: of "49 fourth-grade boys" the boys, but of "5
+/// and one-half" both.
+fn words_beside(text: &str) -> impl Iterator<Item = String> {
+    let tokens = text.split_whitespace().filter(|token| {
+        let kind = token.trim_matches(|c: char| !c.is_alphanumeric()).rsplit_once('-');
+        kind.is_none_or(|(_, last)| makes_another(&last.to_lowercase()))
+    });
+    tokens.flat_map(words_of)
+}
+
 /// The first number of a text.
 fn first_number(text: &str) -> Option<Extracted<'_>> {
-    let start = text.find(|c: char| c.is_ascii_digit())?;
+    number_at(text, text.find(|c: char| c.is_ascii_digit())?)
+}
+
+/// The number whose digits begin at a place, with its sign.
+pub(super) fn number_at(text: &str, start: usize) -> Option<Extracted<'_>> {
     let part = |c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '/'));
     let end = text[start..].find(part).map_or(text.len(), |length| start + length);
     last_number(&text[..end])
 }
 
 /// The last number: digits with separators, a sign, a fraction bar, an exponent, a percent sign.
-fn last_number(text: &str) -> Option<Extracted<'_>> {
+pub(super) fn last_number(text: &str) -> Option<Extracted<'_>> {
     let mut end = text.len();
     // "AZYUK2A" has a digit and no number. Who writes more of them has none.
     const MOST_TRIES: u32 = 1_000;
@@ -617,6 +640,8 @@ mod tests {
             ("**Answer:** 12 apples\n", Some(("12 apples", How::Statement))),
             ("**Final Answer**\n\n81\n", Some(("81", How::Statement))),
             ("The answer to the first question is 6.", Some(("6", How::Statement))),
+            ("Step by step answer:\nLet's denote it by B. So B = 6.", Some(("6", How::LastNumber))),
+            ("Answer:\nblue", Some(("blue", How::Statement))),
             ("The answer is (2, 3).", Some(("(2, 3)", How::Statement))),
             ("The answer is (B).", Some(("B", How::Choice))),
             ("Answer: B) 42", Some(("B", How::Choice))),
@@ -652,6 +677,9 @@ mod tests {
             ("So the answer is 250 candles that smell like a wet dog.", Some("250")),
             ("The answer is there are 4 blue balls for 2 people", Some("4")),
             ("Answer: the cost of 5 apples is $1,250.", Some("1,250")),
+            ("Answer: There were 49 fourth-grade boys at the school", Some("49")),
+            ("Answer: There were 49 and one-half boys at the school", None),
+            ("Answer: There were 49 fourth of them at the school", None),
             ("<answer>She has -3 dollars left</answer>", Some("-3")),
             ("The answer is blue and green", None),
             ("The answer is 12", None),

@@ -4,6 +4,7 @@
 //! - [`extract`](mod@extract): where in a completion the final answer stands, and how it was marked;
 //! - `options`: what counts as one;
 //! - `stated`: the answers among them that are stated in words;
+//! - `concluded`: which number of a sentence is one, for who knows the problem;
 //! - `strings`: those that are one of a few letters or words;
 //! - `read`: an answer as an expression, from LaTeX, plain text or Unicode;
 //! - `value`: what an expression is worth: exactly, modulo a prime, between two ends at points (never through a float
@@ -12,6 +13,7 @@
 //! - `units`: units of measure that are converted;
 //! - `normalise`: one spelling for what cannot be read as a formula;
 //! - `budget`: how much work a comparison may be;
+//! - [`number`](mod@number): the value of an answer that is one number, as a float;
 //! - [`verify`](mod@verify): the verdict on two answers;
 //! - this file: [`check`], which puts the first and the last together.
 //!
@@ -25,9 +27,11 @@
 //! ```
 
 mod budget;
+mod concluded;
 pub mod compare;
 pub mod extract;
 mod normalise;
+pub mod number;
 mod options;
 mod read;
 mod stated;
@@ -38,11 +42,13 @@ pub mod verify;
 
 pub use compare::{Reason, Rules};
 pub use extract::{Extracted, How, extract, extract_gold, extract_with};
+pub use number::number;
 pub use options::{ExtractionMode, FallbackMode, Options};
 pub use strings::Strings;
 pub use verify::{Side, Verdict, reading, verify};
 
 use crate::trace::Outcome;
+use concluded::concluded;
 
 /// What a completion's final answer is worth against the gold answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +88,13 @@ pub fn check(gold: &str, completion: &str) -> Check {
 /// said in the conclusion outweighs what was tried while thinking, whatever its markup.
 /// Takes time linear in both texts.
 pub fn check_with(gold: &str, completion: &str, options: Options) -> Check {
-    let verdict = verify_texts(gold, completion, options, &Rules::default());
+    check_on("", gold, completion, options)
+}
+
+/// [`check_with`] for a completion on a problem that is known: in a sentence that nothing marks as the answer, or that is the
+/// answer, a number that the problem states counts only if there is no other. A blank problem says nothing.
+pub fn check_on(problem: &str, gold: &str, completion: &str, options: Options) -> Check {
+    let verdict = verdict(problem, gold, completion, options, &Rules::default());
     match verdict {
         Verdict::Equal(_) => Check::Right,
         Verdict::Unparsable { which: Side::Gold, .. } => Check::UnparsableGold(verdict.to_string()),
@@ -94,6 +106,18 @@ pub fn check_with(gold: &str, completion: &str, options: Options) -> Check {
 
 /// The verdict on the answers of two texts: of `gold`, which may be the bare answer, and of a completion.
 pub fn verify_texts(gold: &str, completion: &str, options: Options, rules: &Rules) -> Verdict {
+    verdict("", gold, completion, options, rules)
+}
+
+/// The answer of a completion on a problem, as [`check_on`] compares it first.
+pub fn answer_on<'a>(problem: &str, completion: &'a str, options: Options) -> Option<&'a str> {
+    let found = of_completion(completion, options)?;
+    let is_open = found.how == How::LastNumber && !problem.trim().is_empty();
+    let concluded = if is_open { concluded(problem, completion, &found) } else { None };
+    Some(concluded.unwrap_or(found.text))
+}
+
+fn verdict(problem: &str, gold: &str, completion: &str, options: Options, rules: &Rules) -> Verdict {
     let gold = extract_gold(gold).map_or("", |found| found.text);
     let Some(found) = of_completion(completion, options) else {
         return match verify(gold, "", rules) {
@@ -101,12 +125,19 @@ pub fn verify_texts(gold: &str, completion: &str, options: Options, rules: &Rule
             other => other,
         };
     };
+    let concluded = || match problem.trim() {
+        "" => None,
+        problem => concluded(problem, completion, &found),
+    };
+    if found.how == How::LastNumber {
+        return verify(gold, concluded().unwrap_or(found.text), rules);
+    }
     let verdict = verify(gold, found.text, rules);
     if verdict.is_equal() {
         return verdict;
     }
     // "She sold 50 bags", where 50 is the gold answer.
-    match extract::number_in_prose(&found).map(|number| verify(gold, number, rules)) {
+    match extract::number_in_prose(&found).or_else(concluded).map(|number| verify(gold, number, rules)) {
         Some(equal) if equal.is_equal() => equal,
         _ => verdict,
     }

@@ -86,6 +86,11 @@ fn statement(text: &str, start: usize, end: usize, key: Key) -> Option<Extracted
         return None;
     }
     let value = value(rest);
+    // "Step by step answer:" and a paragraph below it: a heading, and no answer.
+    let is_below = text[end..from].contains('\n');
+    if is_below && is_prose(value) && !value.contains(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
     let has_content = value.contains(|c: char| c.is_alphanumeric() || c == '\\' || c == '∞');
     if has_content { answer(text, Span::new(from, from + value.len()), How::Statement) } else { None }
 }

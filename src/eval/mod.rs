@@ -246,10 +246,11 @@ fn evaluate(
         let scored = scored?;
         let sampled = completions.into_iter().zip(&scored).map(|(one, scored)| {
             let value = |name: &str| scored.parts.get(name).and_then(|part| part.value);
-            let found = answer::of_completion(&one.text, answer::Options::default());
+            let options = answer::Options::default();
+            let found = answer::answer_on(&task.sample.problem, &one.text, options);
             let agreed = task.known.as_ref().map(|known| agreement(known, &one.text));
             Sampled {
-                answer: found.map(|found| found.text.to_owned()),
+                answer: found.map(str::to_owned),
                 right: value("accuracy").map(|value| value > 0.5),
                 structure: value("structure"),
                 agreement: agreed.as_ref().map(|agreed| agreed.score()),

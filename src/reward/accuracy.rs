@@ -40,7 +40,8 @@ impl Reward for Accuracy {
         let Some(gold) = &group.sample.answer else {
             return all(group, Outcome::skipped(NO_GOLD));
         };
-        let outcome = |text: &str| answer::check_with(gold, text, self.options).outcome();
+        let problem = &group.sample.problem;
+        let outcome = |text: &str| answer::check_on(problem, gold, text, self.options).outcome();
         Ok(group.sample.students.iter().map(|trace| outcome(&trace.text)).collect())
     }
 }

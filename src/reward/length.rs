@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use super::accuracy::options;
 use super::params::Params;
 use super::{Entry, Group, NO_GOLD, Reward, all};
-use crate::answer::{Check, Options, check_with};
+use crate::answer::{Check, Options, check_on};
 use crate::error::{Error, Result};
 use crate::trace::Outcome;
 
@@ -57,8 +57,10 @@ impl Reward for Length {
         let value = |(trace, length): (&crate::trace::Trace, &usize)| {
             let brevity = 0.5 - (length - least) as f64 / (most - least) as f64;
             // With a gold that cannot be read nobody is known to be wrong; lengths can be compared all the same.
-            let is_wrong =
-                matches!(check_with(gold, &trace.text, self.options), Check::Wrong | Check::NoAnswer);
+            let is_wrong = matches!(
+                check_on(&group.sample.problem, gold, &trace.text, self.options),
+                Check::Wrong | Check::NoAnswer
+            );
             Outcome::Scored(if is_wrong { brevity.min(0.0) } else { brevity })
         };
         Ok(students.iter().zip(&lengths).map(value).collect())
@@ -115,7 +117,7 @@ impl Reward for Cosine {
         let Some(gold) = &group.sample.answer else {
             return all(group, Outcome::skipped(NO_GOLD));
         };
-        let outcome = |text: &str| match check_with(gold, text, self.options) {
+        let outcome = |text: &str| match check_on(&group.sample.problem, gold, text, self.options) {
             check @ Check::UnparsableGold(_) => check.outcome(),
             check => Outcome::Scored(self.value(text.chars().count(), check == Check::Right)),
         };
