@@ -38,6 +38,8 @@ mod math;
 pub mod seed;
 pub mod trace;
 pub mod text;
+pub mod answer;
+pub mod calculation;
 pub mod gguf;
 pub mod grammar;
 pub mod tokens;
@@ -52,7 +54,6 @@ pub mod llama;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod align;
-pub mod answer;
 pub mod reward;
 pub mod score;
 pub mod tally;

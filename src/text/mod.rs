@@ -1,12 +1,10 @@
 //! Words, numbers and string metrics: how every module reads texts.
 //!
 //! - [`numbers`]: numbers in running text, with their spans;
-//! - [`calculation`]: what is computed from what, in a sentence;
 //! - [`words`]: normalised words and their hashes;
 //! - [`sentences`]: sentences and paragraphs;
 //! - [`similarity`]: string metrics, bit-parallel where they are hot.
 
-pub mod calculation;
 pub mod look_alikes;
 pub mod numbers;
 pub mod sentences;

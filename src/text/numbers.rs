@@ -52,7 +52,7 @@ pub fn scan(text: &str, numbers: &mut Vec<Number>) {
             let (value, end) = read_number(bytes, at);
             let marker = is_list_mark(bytes, at, end);
             let (factor, length) = multiplier(&text[end..]);
-            if !marker && !after_label && value.is_finite() {
+            if !marker && !after_label && value.is_finite() && !is_subscript(bytes, at) {
                 numbers.push(Number { value: value * factor, span: Span::new(at, end + length) });
             }
             after_label = false;
@@ -66,10 +66,21 @@ pub fn scan(text: &str, numbers: &mut Vec<Number>) {
                 numbers.push(Number { value, span: Span::new(at, end) });
             }
             after_label = is_label(word);
-            // Digits glued to a word belong to it: x2, CO2, H1.
             at = end;
-            while at < bytes.len() && bytes[at].is_ascii_digit() {
-                at += 1;
+            if !is_command {
+                // Digits glued to a word belong to it: x2, CO2, H1.
+                while next_is_digit(bytes, at) {
+                    at += 1;
+                }
+                continue;
+            }
+            // \frac12 has two arguments of one digit, \times12 has none.
+            for _ in 0..arguments(word) {
+                if next_is_digit(bytes, at) {
+                    let value = f64::from(bytes[at] - b'0');
+                    numbers.push(Number { value, span: Span::new(at, at + 1) });
+                    at += 1;
+                }
             }
         } else {
             if !matches!(byte, b' ' | b'*' | b'#' | b'\t') {
@@ -77,6 +88,22 @@ pub fn scan(text: &str, numbers: &mut Vec<Number>) {
             }
             at += 1;
         }
+    }
+}
+
+/// The digits of a name: `x_1`, `b_{12}`; not emphasis: `_12_`.
+fn is_subscript(bytes: &[u8], at: usize) -> bool {
+    let before = &bytes[..at];
+    let name = before.strip_suffix(b"{").unwrap_or(before).strip_suffix(b"_");
+    name.and_then(<[u8]>::last).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"})".contains(byte))
+}
+
+/// How many arguments a command has that may go without braces.
+fn arguments(command: Option<&[u8]>) -> usize {
+    match command {
+        Some(b"frac" | b"dfrac" | b"tfrac" | b"cfrac") => 2,
+        Some(b"sqrt") => 1,
+        _ => 0,
     }
 }
 
@@ -226,7 +253,9 @@ mod tests {
             ("1,\\!764 and 20k, 240 thousand; 5 km, 3 kids", &[1764.0, 20_000.0, 240_000.0, 5.0, 3.0]),
             ("4/5=0.8", &[4.0, 5.0, 0.8]),
             ("half of a dozen", &[2.0, 12.0]),
-            ("x2 CO2 a1b", &[]),
+            ("x2 CO2 a1b x_1 b_{12}", &[]),
+            ("_12_ and __31__", &[12.0, 31.0]),
+            ("3\\times12 \\frac12 \\dfrac{3}4 \\sqrt2", &[3.0, 12.0, 1.0, 2.0, 3.0, 4.0, 2.0]),
             ("2x + 3y", &[2.0, 3.0]),
             ("1. **First** 7", &[7.0]),
             ("  2) then 8", &[8.0]),

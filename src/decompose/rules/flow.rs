@@ -6,6 +6,7 @@
 //! numbers of a problem gives no points for the one that is right by chance. Steps with words stay: what they lead to may
 //! be said in words, and leaving them out ranks right traces less well above wrong ones (docs/quality.md).
 
+use crate::text::numbers;
 use crate::trace::{Step, StepKind};
 
 /// What a step uses and what comes out of it.
@@ -32,7 +33,11 @@ impl Made {
     }
 
     fn leads_to(&self, used: &[f64]) -> bool {
-        self.results.iter().any(|made| used.iter().any(|used| is_use(*made, *used)))
+        // 3/4 is used as a 3 and a 4; the last comes first.
+        let is_ratio = |made: f64| {
+            made.fract() != 0.0 && used.windows(2).any(|pair| numbers::same(made, pair[1] / pair[0]))
+        };
+        self.results.iter().any(|&made| used.iter().any(|used| is_use(made, *used)) || is_ratio(made))
     }
 }
 
@@ -40,6 +45,8 @@ impl Made {
 const MOST_RESULTS: usize = 4;
 const MOST_USES: usize = 16;
 const LOOK_BACK: usize = 64;
+/// How many of the last steps an answer may be made of that is said without its calculation.
+const MOST_MAKERS: usize = 16;
 
 /// Relative distance of a number from the same one, rounded: 2.33 for 7/3.
 const ROUNDING: f64 = 5e-3;
@@ -52,7 +59,28 @@ fn is_use(made: f64, used: f64) -> bool {
     near(made, used) || near(made * 100.0, used) || near(made, used * 100.0)
 }
 
-/// Gives up the bare progress steps that lead nowhere. `made` has one entry for each step; `stated` are the numbers of the
+/// The pairs of steps of whose results a sum, difference, product or quotient is one of `stated`; or a step with a number that
+/// it names.
+fn makers_of(stated: &[f64], steps: &[usize], made: &[Made]) -> Vec<(usize, usize)> {
+    let recent = &steps[steps.len().saturating_sub(MOST_MAKERS)..];
+    let makes = |a: f64, b: f64| {
+        let all = [a + b, a - b, b - a, a * b, a / b, b / a];
+        all.iter().any(|value| stated.iter().any(|stated| is_use(*value, *stated)))
+    };
+    let last = |at: usize| made[at].results.first().copied();
+    let mut pairs = Vec::new();
+    for (position, &one) in recent.iter().enumerate() {
+        let Some(a) = last(one) else { continue };
+        pairs.extend(made[one].uses.iter().filter(|b| makes(a, **b)).map(|_| (one, one)));
+        let others = recent[..position].iter().copied();
+        pairs.extend(
+            others.filter(|&other| last(other).is_some_and(|b| makes(a, b))).map(|other| (one, other)),
+        );
+    }
+    pairs
+}
+
+/// Gives up the bare progress steps that lead nowhere; takes steps behind the answer for checks. `made` has one entry for each step; `stated` are the numbers of the
 /// final answer, which the first `before` steps may lead to.
 pub(super) fn give_up(steps: &mut [Step], made: &[Made], stated: &[f64], before: usize) {
     let is_progress = |at: &usize| steps[*at].kind == StepKind::Progress;
@@ -62,10 +90,19 @@ pub(super) fn give_up(steps: &mut [Step], made: &[Made], stated: &[f64], before:
     for &at in &progress {
         leads[at] = !made[at].is_bare || at < before && made[at].leads_to(stated);
     }
-    // The answer may be said without its calculation ("so 26 in all"): then all that comes before it may lead to it.
-    let is_said = !stated.is_empty() && !progress.iter().any(|&at| at < before && made[at].leads_to(stated));
-    for &at in progress.iter().filter(|&&at| is_said && at < before) {
-        leads[at] = true;
+    let own: Vec<usize> = progress.iter().copied().filter(|&at| at < before).collect();
+    let is_computed = own.iter().any(|&at| made[at].leads_to(stated));
+    // The answer may be said without its calculation ("so 26 in all"): then the steps lead to it of whose results it is made.
+    if !is_computed {
+        for (one, other) in makers_of(stated, &own, made) {
+            (leads[one], leads[other]) = (true, true);
+        }
+    }
+    // What was computed was stated as the answer: what comes behind does not lead to it, unless it goes on from there.
+    let later = || progress.iter().copied().filter(|&at| at >= before);
+    let goes_on = later().any(|at| made[at].uses.iter().any(|used| stated.contains(used)));
+    if is_computed && !goes_on {
+        later().for_each(|at| steps[at].kind = StepKind::Verify);
     }
     // A path ends with its last step, unless its end was said before.
     leads[last] |= stated.is_empty() || last < before || !leads.contains(&true);
@@ -83,7 +120,7 @@ pub(super) fn give_up(steps: &mut [Step], made: &[Made], stated: &[f64], before:
         }
     }
     for at in progress {
-        if made[at].is_bare && !leads[at] {
+        if made[at].is_bare && !leads[at] && steps[at].kind == StepKind::Progress {
             steps[at].kind = StepKind::Backtrack;
         }
     }

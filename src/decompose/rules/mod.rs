@@ -26,15 +26,15 @@ use self::cues::{Cue, Signals};
 use self::flow::Made;
 use self::problem::Problem;
 use super::{Decomposer, Job};
+use crate::calculation::{Calculation, Operations};
 use crate::error::Result;
-use crate::text::calculation::{Calculation, Operations};
 use crate::text::sentences::{self, Sentence};
 use crate::text::{look_alikes, numbers, words};
 use crate::trace::{End, Span, Step, StepKind, StepList, Trace};
 
 /// Raised whenever the same trace may give other steps: stores and outputs that were begun with another one are not gone on
 /// with.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 /// Longest run of sentences that makes one step where nothing is computed.
 const MOST_SENTENCES: usize = 4;
 /// How many sentences before a calculation state its sub-problem; earlier ones are meta-reasoning.
@@ -47,6 +47,15 @@ const MOST_STATED: usize = 2;
 
 /// How many calculations back a repetition is looked for; bounds the work on endless traces.
 const LOOK_BACK: usize = 512;
+
+/// How far before the words that give it up a step may end, in bytes.
+const NEAR: u32 = 1_000;
+
+/// Whole numbers up to this are common.
+const MOST_COMMON: f64 = 12.0;
+
+/// Longest run of lines that are joined to one equation, in bytes.
+const LONGEST_EQUATION: u32 = 600;
 
 /// Where a clause ends after a result. The number itself has been passed.
 static CLAUSE_END: LazyLock<Regex> = LazyLock::new(|| {
@@ -92,6 +101,7 @@ impl Rules {
         self.sentences.clear();
         sentences::split(text, reasoning(text), &mut self.sentences);
         let mut sentences = std::mem::take(&mut self.sentences);
+        join_equations(text, &mut sentences);
         let computed = self.cut_at_results(text, &mut sentences);
         // What is to be computed says the problem, so that no padding changes how a trace is read.
         let computes = self.problem.is_computed() && computed >= 2
@@ -110,6 +120,8 @@ impl Rules {
     /// Returns how many results are computed.
     fn cut_at_results(&mut self, text: &str, sentences: &mut Vec<Sentence>) -> usize {
         let mut computed = 0;
+        // Whether the sentence before sets up a calculation whose result may come next: "F = 28 / 2", "F = 14".
+        let mut is_set_up = false;
         let whole = std::mem::take(sentences);
         for sentence in whole {
             let content = sentence.span.of(text);
@@ -119,6 +131,11 @@ impl Rules {
             if !self.does_nothing() {
                 computed += results.clone().count();
             }
+            let has_signs = !self.calculation.operations.is_empty();
+            let states = !self.calculation.computed && !self.calculation.stated.is_empty();
+            let is_equation = content.contains('=');
+            computed += usize::from(is_set_up && states && !has_signs && is_equation);
+            is_set_up = has_signs && !self.calculation.computed && is_equation;
             let ends = results.map(|stated| stated.number.span.end as usize);
             let mut rest = sentence.span;
             let mut push = |span: Span| {
@@ -161,6 +178,8 @@ impl Rules {
         let mut may_abandon = false;
         // Index of the first sentence since the final answer was last stated.
         let mut concluded = 0;
+        // Likewise, since something was supposed.
+        let mut supposed = 0;
         let mut paragraph = 0;
         for (index, sentence) in sentences.iter().enumerate() {
             let content = sentence.span.of(text);
@@ -174,11 +193,21 @@ impl Rules {
             } else if signals.has(Cue::Resume) {
                 checking = false;
             }
-            if signals.has(Cue::Abandon) && !signals.has(Cue::Confirm) && may_abandon {
+            // What was only supposed, or said as the answer since the last step, is given up and not the step; nor is one
+            // far back.
+            let is_of_a_step = supposed.max(concluded) <= since && self.is_near(&steps, sentence);
+            if signals.has(Cue::Abandon) && !signals.has(Cue::Confirm) && may_abandon && is_of_a_step {
                 // Said twice, it still gives up one step.
                 may_abandon = false;
                 self.abandon_last(&mut steps);
                 checking = false;
+            }
+            if signals.has(Cue::Abandon) && concluded > since {
+                // The answer is given up.
+                stated.clear();
+            }
+            if signals.has(Cue::Suppose) && (content.ends_with('?') || has_digits(content)) {
+                supposed = index + 1;
             }
             self.calculation.read(content);
             let computes = self.calculation.computed && !self.calculation.operations.is_empty();
@@ -203,7 +232,7 @@ impl Rules {
                 // Who names many has named none.
                 let numbers = self.calculation.numbers().iter().rev().take(MOST_STATED);
                 stated.extend(numbers.map(|number| number.value));
-                stated_at = steps.len() + 1;
+                stated_at = steps.len();
             }
             if !self.calculation.computed {
                 if signals.has(Cue::Final) {
@@ -221,16 +250,27 @@ impl Rules {
             // Before anything was computed there is nothing to check.
             let name = xxh3_64(content.as_bytes());
             let said = !self.said.insert(name);
-            let kind = if said || (checking && !self.done.is_empty()) || again.is_some() {
+            let checks = checking && !self.done.is_empty();
+            let early = again.filter(|first| !checks && self.was_derived_since(*first));
+            if let Some(early) = early {
+                // It was named too early: now there is what it comes from.
+                steps[early].kind = StepKind::Verify;
+                self.done.retain(|done| done.step != early);
+            }
+            let kind = if checks || early.is_none() && (said || again.is_some()) {
                 StepKind::Verify
             } else if is_known {
                 StepKind::Restate
             } else {
                 StepKind::Progress
             };
-            // What the final answer says does not tell what is computed behind it.
-            let own = &sentences[since.max(concluded)..=index];
-            let is_bare = !own.iter().any(|sentence| has_words(sentence.span.of(text)));
+            // What the final answer says does not tell what is computed behind it, nor does a conclusion that names its number.
+            let (own, lead_up) = (content, &sentences[since.max(concluded)..index]);
+            let leads = |sentence: &Sentence| {
+                let content = sentence.span.of(text);
+                has_words(content) && !(Signals::of(content).has(Cue::Conclude) && has_digits(content))
+            };
+            let is_bare = !has_words(own) && !lead_up.iter().any(leads);
             let step = {
                 let (before, answer) = sentences[since..=index].split_at(index + 1 - since - answer);
                 step_of(if is_bare { &[] } else { before }, answer, kind)
@@ -248,6 +288,9 @@ impl Rules {
                 results.map(|stated| stated.number.value),
             ));
             steps.push(step);
+            if signals.has(Cue::Final) {
+                stated_at = steps.len();
+            }
         }
         flow::give_up(&mut steps, &self.made, &stated, stated_at);
         steps
@@ -268,6 +311,26 @@ impl Rules {
             self.calculation.read(last.span.of(text));
         }
         1
+    }
+
+    /// Whether the last progress step ends not far before a sentence.
+    fn is_near(&self, steps: &[Step], sentence: &Sentence) -> bool {
+        let end = self.done.last().map(|last| steps[last.step].span().end);
+        end.is_some_and(|end| sentence.span.start.saturating_sub(end) <= NEAR)
+    }
+
+    /// Whether the calculation just read takes a number that was computed only since the step `first` made the same, and that
+    /// nothing gave before. Small whole numbers and those of the calendar come from anywhere.
+    fn was_derived_since(&self, first: usize) -> bool {
+        const COMMON: [f64; 8] = [24.0, 30.0, 31.0, 52.0, 60.0, 100.0, 365.0, 1000.0];
+        let recent = || self.done.iter().rev().take(LOOK_BACK);
+        let comes_later = |operand: f64| {
+            let is_common = operand.fract() == 0.0 && operand <= MOST_COMMON || COMMON.contains(&operand);
+            let mut of = recent().filter(|done| numbers::same(done.result, operand)).map(|done| done.step);
+            let has_later = of.clone().any(|step| step > first);
+            !is_common && has_later && !of.any(|step| step < first) && !self.problem.gives(operand)
+        };
+        self.calculation.operands.iter().any(|operand| comes_later(*operand))
     }
 
     /// Gives up the last progress step.
@@ -357,6 +420,24 @@ impl Rules {
         }
         steps
     }
+}
+
+/// Joins lines that begin with "=" to what they go on with.
+fn join_equations(text: &str, sentences: &mut Vec<Sentence>) {
+    sentences.dedup_by(|next, sentence| {
+        let content = next.span.of(text).trim_start_matches(['&', '\\', '(', '[', '$', ' ']);
+        let goes_on = content.starts_with(['=', '≈']) && next.paragraph == sentence.paragraph;
+        let joined = sentence.span.cover(next.span);
+        let joins = goes_on && joined.end - joined.start <= LONGEST_EQUATION;
+        if joins {
+            sentence.span = joined;
+        }
+        joins
+    });
+}
+
+fn has_digits(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit())
 }
 
 /// The next end of a clause from `from` on. A space in LaTeX (`\,`) is none.
@@ -486,9 +567,149 @@ mod tests {
     }
 
     #[test]
+    fn fractions_are_results() {
+        let found = steps(
+            "They ate 1/4 + 3/8 = \\frac{5}{8} of one cake.\nSo they ate 1/4 + 3/8 = \\frac{5}{8}.\n\
+             What is left is $1 - \\frac{5}{8} = \\frac{3}{8}$. Two cakes weigh 2 * 3 = 6.",
+        );
+        let answers: Vec<&str> = found.iter().map(|(_, answer)| answer.as_str()).collect();
+        assert_eq!(
+            answers,
+            [
+                "So they ate 1/4 + 3/8 = \\frac{5}{8}.",
+                "What is left is $1 - \\frac{5}{8} = \\frac{3}{8}$.",
+                "Two cakes weigh 2 * 3 = 6."
+            ]
+        );
+        assert!(found.iter().all(|(kind, _)| *kind == StepKind::Progress), "{found:?}");
+        // Without words, a result has to be used: here as a 3 and a 4.
+        let bare = steps("1/4 + 1/2 = 3/4\n3/4 * 12 = 9\n9 + 1 = 10");
+        assert_eq!(bare.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [StepKind::Progress; 3]);
+    }
+
+    #[test]
     fn a_calculation_may_go_over_two_lines() {
         let found = steps("F = 28 / 2\nF = 14\nTwice that: 2 * 14 = 28.");
         assert_eq!(found[0], (StepKind::Progress, "F = 28 / 2\nF = 14".into()));
+    }
+
+    fn kinds(problem: &str, text: &str) -> Vec<(StepKind, String)> {
+        let list = Rules::new().steps(problem, &Trace::new(text));
+        list.steps.iter().map(|s| (s.kind, s.answer.of(&list.text).to_owned())).collect()
+    }
+
+    /// However it is laid out: what makes a trace one that computes does not hang on a sum that is appended.
+    #[test]
+    fn equations_go_over_lines() {
+        let problem =
+            "A farm has 200 sheep, five times the number of goats, and four times as many hens as goats.";
+        let text = "Let g be the goats.\ng = 200 / 5\ng = 40\nLet h be the hens.\nh = 4 * 40\nh = 160";
+        let own = [
+            (StepKind::Progress, "g = 200 / 5\ng = 40".to_owned()),
+            (StepKind::Progress, "h = 4 * 40\nh = 160".to_owned()),
+        ];
+        assert_eq!(kinds(problem, text), own);
+        assert_eq!(kinds(problem, &format!("{text}\n7 + 9 = 16."))[..2], own);
+        let people = "The number of people = 200 × 3 + 7 × 3\n= 600 + 21\n= 621";
+        assert_eq!(steps(people), [(StepKind::Progress, people.to_owned())]);
+        assert_eq!(steps("x = 2(7.5)\nx = 15"), [(StepKind::Progress, "x = 2(7.5)\nx = 15".to_owned())]);
+        assert_eq!(steps("The nest takes 4 eggs 2 times, equaling 8 eggs.").len(), 1);
+    }
+
+    /// A mention of the answer ends nothing that goes on from it, nor does an answer that is given up.
+    #[test]
+    fn a_path_goes_on_from_what_was_called_the_answer() {
+        for early in ["The answer is 144. Wait, that's wrong.", "144 is the number behind the final answer."]
+        {
+            let text = format!(
+                "Six rows of 24 are 24 * 6 = 144 rolls. {early} After the sale 144 - 20 = 124 are left. So 124 / 4 = 31 bags."
+            );
+            let found: Vec<StepKind> = steps(&text).into_iter().map(|(kind, _)| kind).collect();
+            assert_eq!(found, [StepKind::Progress; 3], "{early}");
+        }
+    }
+
+    /// An answer from nowhere makes no path of a list of sums; one that is made of two of them does of these.
+    #[test]
+    fn an_answer_without_its_calculation_is_made_of_results() {
+        let sums = "2 * 3 = 6.\n3 * 5 = 15.\n2 * 7 = 14.\n7 * 9 = 63.\n";
+        let left = |end: &str| {
+            let found = steps(&format!("{sums}{end}"));
+            found
+                .into_iter()
+                .filter(|(kind, _)| *kind == StepKind::Progress)
+                .map(|(_, text)| text)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left("The answer is 77777."), ["7 * 9 = 63."]);
+        assert_eq!(left("The answer is 69."), ["2 * 3 = 6.", "7 * 9 = 63."]);
+    }
+
+    /// What was only supposed, or stated as the answer, is given up, and not the step before it.
+    #[test]
+    fn a_doubt_gives_up_what_it_is_about() {
+        let given_up =
+            |text: &str| steps(text).iter().filter(|(kind, _)| *kind == StepKind::Backtrack).count();
+        let made = "The bags hold 4 * 6 = 24 apples. Then 24 - 5 = 19 are left.\n\n";
+        for (doubt, expected) in [
+            ("That's wrong.", 1),
+            ("Wait, that's not what it says.", 1),
+            ("Wait, that might be all.", 0),
+            (
+                "Alternatively, maybe she gives 5 bags away? But that doesn't make sense, since she has 4 bags.",
+                0,
+            ),
+            ("Perhaps I made a mistake in the bags.", 0),
+            ("Maybe I should check that. That's wrong.", 1),
+            ("Maybe, but that's wrong.", 1),
+            ("**Final Answer:** 18\n\nWait, that doesn't seem right. It is 19.", 0),
+        ] {
+            assert_eq!(given_up(&format!("{made}{doubt}")), expected, "{doubt}");
+        }
+        let far = "The bags are red and green and blue, and she likes them all. ".repeat(20);
+        assert_eq!(given_up(&format!("{made}{far}That's wrong.")), 0);
+    }
+
+    /// A number that was named before it was computed: the telling that computes it first counts.
+    #[test]
+    fn what_comes_from_nowhere_is_told_again() {
+        let problem = "A fridge of $320 and a lamp of $32 at $8 an hour.";
+        let text = "All of it is clear. Then $352 / $8 = 44 hours.\n\nCost: $320 + $32 = $352.\n\nHours: $352 / $8 = 44.";
+        let found: Vec<StepKind> = kinds(problem, text).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(found, [StepKind::Verify, StepKind::Progress, StepKind::Progress]);
+        // Of what the problem gives, the first counts.
+        let twice = "It is $320 + $32 = $352.\n\nThen $352 / $8 = 44.\n\nSo $320 + $32 = $352.";
+        let found: Vec<StepKind> = kinds(problem, twice).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(found, [StepKind::Progress, StepKind::Progress, StepKind::Verify]);
+        // Days of a week come from anywhere, though something else is 7, too.
+        let week = "A week has 7 * 6 = 42 hours. Then 3 + 4 = 7 tips, and 7 * 10 = 70 dollars.\n\nIn total 7 * 6 = 42 hours are worked.";
+        let found: Vec<StepKind> =
+            kinds("She gets 3 tips, 4 more, for 6 hours.", week).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(found, [StepKind::Progress, StepKind::Progress, StepKind::Progress, StepKind::Verify]);
+    }
+
+    /// A sum behind a conclusion has no question, and one behind the answer leads to nothing.
+    #[test]
+    fn a_conclusion_is_no_question() {
+        for text in [
+            "He has 42 - 7 = 35 for popcorn.\nThe answer is 6.\n7 + 7 = 14.\n7 * 7 = 49.",
+            "He has 42 - 7 = 35 for popcorn.\nSo, Peter can go 6 times this week.\n7 + 7 = 14.\n5 * 9 = 45.",
+        ] {
+            let found = steps(text);
+            assert!(found.contains(&(StepKind::Backtrack, "7 + 7 = 14.".into())), "{found:?}");
+        }
+    }
+
+    /// A sum behind the answer that was computed is no progress, in whatever words.
+    #[test]
+    fn what_comes_behind_the_answer_is_a_check() {
+        let made = "Six boxes hold 6 * 7 = 42 eggs. The answer is 42.";
+        let kinds = |text: &str| steps(text).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        let more = "The boxes and the eggs make 6 + 7 = 13 things.";
+        assert_eq!(kinds(&format!("{made} {more}")), [StepKind::Progress, StepKind::Verify]);
+        // An answer that nothing arrived at ends nothing, nor does one before the last.
+        assert_eq!(kinds(&format!("The answer is 42. {more}")), [StepKind::Progress]);
+        assert_eq!(kinds(&format!("{made} {more} So the answer is 13.")), [StepKind::Progress; 2]);
     }
 
     #[test]
@@ -506,8 +727,16 @@ mod tests {
             "\\[ ",
             "Wait, no. 2*3=6. ",
             "=1\\text{",
+            "= \\frac{1}{2} ",
+            "so 1/2 + 1/4 = 3/4, ",
+            "= \\sqrt{2",
+            "= 2^{",
+            "= 1 1/",
             "wait ",
             "Let me check, that's wrong.\n\n",
+            "= 2 + 3\n",
+            "x = 2 + 3\nx = 5\n",
+            "Maybe 2 + 3 = 5? ",
         ] {
             let text = unit.repeat(400_000 / unit.len());
             let list = Rules::new().steps("", &Trace::new(text));

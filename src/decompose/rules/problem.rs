@@ -58,6 +58,11 @@ impl Problem {
         self.numerals >= 1 && self.numbers.len() >= 2
     }
 
+    /// Whether it gives this number.
+    pub fn gives(&self, value: f64) -> bool {
+        self.numbers.iter().any(|given| numbers::same(*given, value))
+    }
+
     /// Whether a sentence stands in the problem word for word.
     pub fn has(&self, sentence: &str) -> bool {
         let literal = sentence.trim_end_matches(['.', '?', '!', ',', ':']);
@@ -78,7 +83,7 @@ impl Problem {
         self.read(sentence);
         let rows = self.words.len().saturating_sub(ROW - 1);
         let known = self.words.windows(ROW).filter(|words| self.rows.contains(&row(words))).count();
-        let is_given = |number: &Number| self.numbers.iter().any(|given| numbers::same(*given, number.value));
+        let is_given = |number: &Number| self.gives(number.value);
         // "There are 3." names what is given; "x = 3" says something of x.
         let is_said = if rows > 0 {
             known as f64 >= SHARE * rows as f64

@@ -1,6 +1,10 @@
-//! What is computed from what, in a sentence or a step.
+//! What is computed from what, in a sentence or a step. `written` finds results that are written with more than digits, which
+//! the reader of answers reads.
 
-use super::numbers::{self, Number};
+mod written;
+
+use crate::answer;
+use crate::text::numbers::{self, Number};
 use crate::trace::Span;
 
 /// A set of arithmetic operations.
@@ -47,9 +51,8 @@ pub struct Calculation {
     /// What comes out at the end, if something does: the last number that is stated as a result, else the last
     /// number.
     pub result: Option<f64>,
-    /// The value of [`Self::result`] with its sign, and as a fraction where it stands in one: -3/4 for `= -\frac{3}{4}`, of
-    /// which the result is the 4.
-    pub value: Option<f64>,
+    /// [`Self::result`] as it is compared: with its sign, and as a fraction where it is the last part of one.
+    pub value: Option<Value>,
     /// Every number that is stated as a result, in order.
     pub stated: Vec<Stated>,
     /// The numbers that it is computed from: every number but the result, ascending, each once.
@@ -68,9 +71,33 @@ pub struct Stated {
     /// The number.
     pub number: Number,
     /// Its value with its sign, and as a fraction where it stands in one.
-    pub value: f64,
+    pub value: Value,
     /// Whether it follows a calculation; else it is only stated.
     pub computed: bool,
+}
+
+/// What a result is worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Value {
+    /// As it is written.
+    pub number: f64,
+    /// Whether it is written in percent.
+    pub percent: bool,
+}
+
+impl Value {
+    /// A number that is not in percent.
+    pub fn new(number: f64) -> Self {
+        Value { number, percent: false }
+    }
+
+    /// Whether both are the same: 75% is 75 and 0.75, as to the reader of answers, which two are not the same.
+    pub fn is(self, other: Value) -> bool {
+        let share = |one: Value, other: Value| {
+            one.percent && !other.percent && numbers::same(one.number / 100.0, other.number)
+        };
+        numbers::same(self.number, other.number) || share(self, other) || share(other, self)
+    }
 }
 
 impl Calculation {
@@ -88,49 +115,82 @@ impl Calculation {
         &self.numbers
     }
 
-    /// Reads `text`, forgetting what was read before. Allocates only for texts with more numbers than any before.
+    /// Reads `text`, forgetting what was read before.
+    ///
+    /// A result that is written with more than digits (`\frac{3}{4}`, `3/4`, `1 1/2`, `2\sqrt{3}`, `5 \times 10^3`) is one
+    /// number, whose value the reader of answers gives. What is still to be worked out (`84/12`) is none. Allocates for these,
+    /// and for texts with more numbers than any before.
     pub fn read(&mut self, text: &str) {
         self.numbers.clear();
         numbers::scan(text, &mut self.numbers);
-        self.operations = operations(text, &self.numbers);
         self.operands.clear();
         self.stated.clear();
-        let mut from = 0;
-        for (index, &number) in self.numbers.iter().enumerate() {
+        let (mut from, mut next) = (0, 0);
+        while let Some(&first) = self.numbers.get(next) {
+            let begin = written::start(text, first);
+            let is_announced = is_stated(text, begin);
+            let whole = if is_announced { whole(text, begin, first) } else { None };
+            let number = whole.unwrap_or(first);
+            let index = next;
+            // The numbers of one value are one number.
+            next += 1;
+            while self.numbers.get(next).is_some_and(|part| part.span.start < number.span.end) {
+                next += 1;
+            }
             let start = number.span.start as usize;
-            if !is_stated(text, start) || goes_on(&text[number.span.end as usize..]) {
+            let is_announced = if begin == start { is_announced } else { is_stated(text, start) };
+            if !is_announced || goes_on(&text[number.span.end as usize..]) {
                 continue;
             }
             // What it may be computed from stands since the last result.
             let given = index - from;
-            let before = &text[self.numbers[from].span.start as usize..start];
-            let computed =
-                given >= 2 || (given == 1 && (has_sign(before) || has_operation_word(text, start)));
-            let value = value_of(text, &self.numbers, index);
+            let has_operation = || {
+                let before = &text[self.numbers[from].span.start as usize..start];
+                has_sign(before) || has_operation_word(text, start)
+            };
+            let computed = given >= 2 || given == 1 && has_operation();
+            let value = value_of(text, &self.numbers[..index], number, whole.is_some());
             self.stated.push(Stated { number, value, computed });
-            from = if computed { index } else { from };
+            from = if computed { next - 1 } else { from };
         }
+        self.operations = operations(text, &self.numbers, &self.stated);
         self.computed = self.stated.iter().any(|stated| stated.computed);
         let unstated = || {
-            let index = self.numbers.len().checked_sub(1)?;
-            Some((self.numbers[index], value_of(text, &self.numbers, index)))
+            let (&last, before) = self.numbers.split_last()?;
+            Some((last, value_of(text, before, last, false)))
         };
         let last = self.stated.last().map(|stated| (stated.number, stated.value)).or_else(unstated);
         self.result = last.map(|(number, _)| number.value);
         self.value = last.map(|(_, value)| value);
-        let Some(value) = self.result else { return };
-        self.operands.extend(self.numbers.iter().map(|n| n.value).filter(|&v| !numbers::same(v, value)));
+        let (Some(value), Some(span)) = (self.result, self.result_span()) else { return };
+        let others = self.numbers.iter().filter(|number| !is_part(**number, span));
+        self.operands.extend(others.map(|number| number.value).filter(|&other| !numbers::same(other, value)));
         self.operands.sort_unstable_by(f64::total_cmp);
         self.operands.dedup_by(|a, b| numbers::same(*a, *b));
     }
 }
 
-/// The value of a number where it stands: of `\frac{3}{4}` and `3/4` as of their last number, with the sign before it.
-fn value_of(text: &str, numbers: &[Number], index: usize) -> f64 {
-    let number = numbers[index];
+/// Whether a number is a part of the value at `whole`.
+fn is_part(number: Number, whole: Span) -> bool {
+    whole.start <= number.span.start && number.span.start < whole.end
+}
+
+/// The value that is written from `start` on with more than the digits of `number`, if it is one.
+fn whole(text: &str, start: usize, number: Number) -> Option<Number> {
+    let span = written::whole(text, start, number)?;
+    Some(Number { value: answer::number(span.of(text))?, span })
+}
+
+/// The value of a number where it stands, with those before it. If it is not the `whole` of what is written, it may be the
+/// last part of `\frac{6}{8}` or `6/8`, and has the sign before it.
+fn value_of(text: &str, before: &[Number], number: Number, whole: bool) -> Value {
     let mut value = number.value;
+    let percent = is_percent(&text[number.span.end as usize..]);
+    if whole {
+        return Value { number: value, percent };
+    }
     let mut start = number.span.start as usize;
-    if let Some(above) = index.checked_sub(1).map(|at| numbers[at]) {
+    if let Some(above) = before.last() {
         let between = &text[above.span.end as usize..start];
         let before = text[..above.span.start as usize].trim_end();
         let stacked = between.trim() == "}{" && (before.ends_with("frac{") || before.ends_with("frac{-"));
@@ -139,7 +199,13 @@ fn value_of(text: &str, numbers: &[Number], index: usize) -> f64 {
             start = above.span.start as usize;
         }
     }
-    if is_negative(&text[..start]) { -value } else { value }
+    Value { number: if is_negative(&text[..start]) { -value } else { value }, percent }
+}
+
+/// Whether what stands before is in percent.
+fn is_percent(after: &str) -> bool {
+    let rest = after.trim_start_matches(' ');
+    ["%", "\\%", "percent"].iter().any(|mark| rest.starts_with(mark)) && !rest.starts_with("percentage")
 }
 
 /// Whether what follows has a sign of its own: a minus that takes nothing away from what stands before it.
@@ -189,10 +255,11 @@ fn is_stated(text: &str, start: usize) -> bool {
     let Some(word) = last_word(before, &mut buffer) else { return false };
     let ends_with_any = |all: &[&str]| all.iter().any(|announcing| ends_with_word(before, announcing));
     match word {
-        b"equals" | b"is" | b"are" | b"be" | b"was" | b"were" | b"gives" | b"give" | b"giving" | b"get"
-        | b"gets" | b"makes" | b"make" | b"totals" | b"totaling" | b"yields" | b"leaves" | b"leaving"
-        | b"becomes" | b"has" | b"have" | b"had" | b"cost" | b"costs" | b"weighs" | b"earns" | b"earned"
-        | b"spends" | b"spent" | b"pays" | b"paid" | b"needs" | b"takes" => true,
+        b"equals" | b"equaling" | b"equalling" | b"totalling" | b"is" | b"are" | b"be" | b"was" | b"were"
+        | b"gives" | b"give" | b"giving" | b"get" | b"gets" | b"makes" | b"make" | b"totals"
+        | b"totaling" | b"yields" | b"leaves" | b"leaving" | b"becomes" | b"has" | b"have" | b"had"
+        | b"cost" | b"costs" | b"weighs" | b"earns" | b"earned" | b"spends" | b"spent" | b"pays"
+        | b"paid" | b"needs" | b"takes" => true,
         b"to" => ends_with_any(&["equal to", "comes to", "adds up to"]),
         b"us" => ends_with_any(&["gives us", "give us"]),
         b"of" => ends_with_any(&["total of", "subtotal of", "sum of"]),
@@ -228,6 +295,7 @@ fn goes_on(after: &str) -> bool {
     // Up to two words of a unit may stand between.
     for _ in 0..3 {
         rest = rest.trim_start_matches(|c: char| c == ' ' || "%)}$\u{b0}".contains(c));
+        rest = ["^\\circ", "^{\\circ}"].iter().find_map(|degrees| rest.strip_prefix(degrees)).unwrap_or(rest);
         if let Some(unit) = rest.strip_prefix("\\text{").or_else(|| rest.strip_prefix("\\,\\text{")) {
             // A unit is short.
             let end = unit.bytes().take(MOST_UNIT).position(|b| b == b'}');
@@ -238,7 +306,10 @@ fn goes_on(after: &str) -> bool {
         let divides = rest.strip_prefix('/').is_some_and(|below| {
             !below.trim_start_matches([' ', '$', '(']).starts_with(|c: char| c.is_ascii_alphabetic())
         });
+        // "2(7.5)"
+        let is_product = after.starts_with('(') && after[1..].starts_with(|c: char| c.is_ascii_digit());
         let sign = divides
+            || is_product
             || rest.starts_with(['+', '×', '÷', '·', '^', '−'])
             || (rest.starts_with('*') && !rest.starts_with("**"))
             || (rest.starts_with("- ") && after.len() > rest.len())
@@ -312,11 +383,15 @@ fn ends_with_word(text: &str, word: &str) -> bool {
     text[start..].eq_ignore_ascii_case(word) && (start == 0 || !text[start - 1].is_ascii_alphanumeric())
 }
 
-/// The signs between or before the numbers of `text`.
-fn operations(text: &str, numbers: &[Number]) -> Operations {
+/// The signs between or before the numbers of `text`. Those within a stated value are no operations.
+fn operations(text: &str, numbers: &[Number], stated: &[Stated]) -> Operations {
     let bytes = text.as_bytes();
     let mut found = 0;
-    for number in numbers {
+    let is_within = |at: usize| {
+        let before = stated.partition_point(|stated| (stated.number.span.start as usize) < at);
+        before.checked_sub(1).is_some_and(|last| at < stated[last].number.span.end as usize)
+    };
+    for number in numbers.iter().filter(|number| !is_within(number.span.start as usize)) {
         let before = trim_marks(&text[..number.span.start as usize]);
         found |= match before.as_bytes().last() {
             Some(b'+') => Operations::ADD.0,
@@ -331,6 +406,11 @@ fn operations(text: &str, numbers: &[Number]) -> Operations {
                 _ => latex_operation(before),
             },
         };
+        if text[..number.span.start as usize].ends_with('(')
+            && text[..number.span.start as usize - 1].ends_with(|c: char| c.is_ascii_digit() || c == ')')
+        {
+            found |= Operations::MULTIPLY.0;
+        }
         // `trim_marks` takes the emphasis mark `*` away, so look at it where it stands between blanks.
         let start = number.span.start as usize;
         let gap = bytes[..start].iter().rev().take_while(|b| matches!(b, b' ' | b'$' | b'(' | b'\\')).count();
@@ -338,7 +418,8 @@ fn operations(text: &str, numbers: &[Number]) -> Operations {
             found |= Operations::MULTIPLY.0;
         }
     }
-    if memchr::memmem::find(bytes, b"\\frac").is_some() {
+    // The name of a fraction stands within its value, behind the backslash.
+    if memchr::memmem::find_iter(bytes, b"\\frac").any(|at| !is_within(at + 1)) {
         found |= Operations::DIVIDE.0;
     }
     Operations(found)
@@ -396,7 +477,98 @@ mod tests {
         ] {
             let mut calculation = Calculation::default();
             calculation.read(text);
-            assert_eq!(calculation.value, Some(value), "{text:?}");
+            assert_eq!(calculation.value, Some(Value::new(value)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn results_may_be_written_with_more_than_digits() {
+        use std::f64::consts::{PI, SQRT_2};
+        for (text, value) in [
+            ("1/4 + 1/2 = 3/4", 0.75),
+            ("1/4 + 1/2 = \\frac{3}{4}$ cups.", 0.75),
+            ("2 - 11/4 = -\\frac{3}{4}", -0.75),
+            ("so 3 times 1/6 is \\(\\dfrac12\\).", 0.5),
+            ("2 + 3 = \\left(\\frac{10}{3}\\right)", 10.0 / 3.0),
+            ("half of 3 is 1 1/2 hours", 1.5),
+            ("3/2 \\cdot 1 = 1\\frac{1}{2}", 1.5),
+            ("half of 3 is 1½", 1.5),
+            ("300 * 4 = 1,200/7 dollars", 1200.0 / 7.0),
+            ("50 \\times 100 = 5 \\times 10^3", 5000.0),
+            ("1/8 * 1/50 = 2.5 \\times 10^{-3}", 0.0025),
+            ("the root of 8 over 2 is \\sqrt2", SQRT_2),
+            ("2 * 2 = 4√2 cm", 4.0 * SQRT_2),
+            ("so 2 and 3 give us 3*sqrt(2)/2.", 1.5 * SQRT_2),
+            ("2 \\cdot 3 = \\boxed{6\\pi}", 6.0 * PI),
+            ("1 - 3/4 = \\frac{\\pi}{4}", PI / 4.0),
+            ("(1 + 5) / 2 = \\frac{-1+\\sqrt{5}}{2}", (5f64.sqrt() - 1.0) / 2.0),
+            ("180 / 8 = \\frac{45}{2}^\\circ", 22.5),
+            ("180 / 2 = 90^\\circ", 90.0),
+            ("20 * 1/3 = 20/3 \\approx 6.67", 20.0 / 3.0),
+        ] {
+            let mut calculation = Calculation::default();
+            calculation.read(text);
+            let read = calculation.stated.last().map(|stated| stated.value.number);
+            let close = read.is_some_and(|read| (read - value).abs() < 1e-12);
+            assert!(close && calculation.computed, "{text:?}: {:?}", calculation.stated);
+        }
+    }
+
+    #[test]
+    fn a_part_of_something_is_no_result() {
+        for text in [
+            "F = 28 / 2",
+            "he has 3/4 of the 12",
+            "it is \\(\\frac{3}{4}\\) of it",
+            "is 1/4 as big",
+            "= 3/4 x",
+            "= \\frac{4}{9} \\sin^2 x",
+            "= \\frac{1}{2} \\times y",
+            "= 3/4(1 + n)",
+            "= \\frac{6}{8}",
+            "= 2^3",
+            "= \\frac{x}{4}",
+        ] {
+            let mut calculation = Calculation::default();
+            calculation.read(text);
+            assert_eq!(calculation.stated, [], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_one_number() {
+        let cases: &[(&str, Option<f64>, &[f64], u8)] = &[
+            ("5 - 2 = \\frac{3}{4}", Some(0.75), &[2.0, 5.0], 2),
+            ("5 - 2 = -3/4", Some(-0.75), &[2.0, 5.0], 2),
+            ("\\frac{3}{4} + 2 = \\frac{11}{4}", Some(2.75), &[2.0, 3.0, 4.0], 9),
+        ];
+        for (text, result, operands, operations) in cases {
+            assert_eq!(read(text), (*result, operands.to_vec(), *operations), "{text:?}");
+        }
+        let mut calculation = Calculation::default();
+        let text = "5 - 2 = 1 1/2 cups";
+        calculation.read(text);
+        assert_eq!(calculation.result_span().map(|span| span.of(text)), Some("1 1/2"));
+    }
+
+    #[test]
+    fn a_percent_is_its_number_and_its_share() {
+        let value = |text: &str| {
+            let mut calculation = Calculation::default();
+            calculation.read(text);
+            calculation.value.unwrap()
+        };
+        for (one, other, same) in [
+            ("= 75%", "= 0.75", true),
+            ("= 75\\%", "= \\frac{3}{4}", true),
+            ("= 75", "is 75 percent", true),
+            ("= 75%", "= 75 \\%", true),
+            ("= 75", "= 0.75", false),
+            ("= 75%", "= 0.75%", false),
+            ("= 75 percentage points", "= 0.75", false),
+        ] {
+            let (one, other) = (value(one), value(other));
+            assert_eq!((one.is(other), other.is(one)), (same, same), "{one:?} {other:?}");
         }
     }
 
