@@ -6,7 +6,7 @@
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::text::calculation::{Calculation, Operations};
+use crate::calculation::{Calculation, Operations, Value};
 use crate::text::numbers::{self, Number};
 use crate::text::similarity::{Pattern, Scratch};
 use crate::text::words;
@@ -172,7 +172,7 @@ impl StepText {
         }
         self.calculation.operands.retain(|operand| !numbers::same(*operand, value));
         self.calculation.operands.sort_unstable_by(f64::total_cmp);
-        (self.calculation.result, self.calculation.value) = (Some(value), Some(value));
+        (self.calculation.result, self.calculation.value) = (Some(value), Some(Value::new(value)));
     }
 
     fn add_operands(&mut self, text: &str) {
@@ -202,10 +202,8 @@ impl StepText {
         let (Some(mine), Some(theirs)) = (self.calculation.value, student.calculation.value) else {
             return false;
         };
-        let stated = |value: f64| {
-            self.calculation.stated.iter().any(|stated| stated.computed && numbers::same(stated.value, value))
-        };
-        numbers::same(mine, theirs) || stated(theirs)
+        let results = self.calculation.stated.iter().filter(|stated| stated.computed);
+        mine.is(theirs) || results.map(|stated| stated.value).any(|value| value.is(theirs))
     }
 
     /// Whether the answers say the same in the same words but for a number: one of them is mistaken, or speaks of
@@ -216,6 +214,20 @@ impl StepText {
         self.wording == other.wording
             && self.sorted.len() == other.sorted.len()
             && !self.sorted.iter().zip(&other.sorted).all(same)
+    }
+
+    /// Whether the student's step is a calculation without a word, and one that this step (the teacher's) does not make: from
+    /// other numbers, or with other signs and another result. All that such a step asks is what it computes, so a list of
+    /// sums of whatever numbers there are answers no question by chance.
+    pub fn is_not_the_sum(&self, student: &StepText) -> bool {
+        let [mine, theirs] = [&self.calculation, &student.calculation];
+        if !student.step.words.is_empty() || !theirs.computed || self.calculation.operands.is_empty() {
+            return false;
+        }
+        let others = Operations(mine.operations.0 & theirs.operations.0).is_empty()
+            && !mine.operations.is_empty()
+            && !theirs.operations.is_empty();
+        !numbers::meet(&mine.operands, &theirs.operands) || others && !self.shares_result(student)
     }
 
     /// Overlap of the words of the answers, in [0, 1].
@@ -381,6 +393,26 @@ mod tests {
         assert_eq!(feature(same_result, "question_missing"), 1.0);
         let same_operands = compare(["", "2*5=10"], ["", "5*2=11"]);
         assert_eq!(feature(same_operands, "operand_equal"), 1.0);
+    }
+
+    #[test]
+    fn results_are_the_same_however_they_are_written() {
+        let side = |answer: &str| {
+            let mut side = StepText::default();
+            side.read("", answer, &WordWeights::default(), &mut String::new());
+            side
+        };
+        for (teacher, student, same) in [
+            ("1/4 + 1/2 = 3/4", "so it is \\frac{3}{4}", true),
+            ("3 / 4 = 0.75", "that is 75%", true),
+            ("3 / 2 = 1 1/2 hours", "= \\dfrac32", true),
+            ("3 / 4 = 0.75", "that is 75", false),
+            ("1 - 1/4 = 3/4", "so it is 4", false),
+            ("r = 2\\sqrt{3}", "\\sqrt{12} = 2√3", true),
+            ("r = 2\\sqrt{3}", "so r = 2", false),
+        ] {
+            assert_eq!(side(teacher).shares_result(&side(student)), same, "{teacher:?} {student:?}");
+        }
     }
 
     #[test]

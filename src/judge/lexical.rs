@@ -1,7 +1,7 @@
 //! A judge without a model of language: words, numbers and two logistic regressions.
 //!
 //! - Same sub-problem? The features of [`super::features`] under the `step` head. What costs most is looked at last,
-//!   and only where the verdict still hangs on it.
+//!   and only where the verdict still hangs on it. A calculation without a word has to be the teacher's own.
 //! - Same meta-reasoning? Ratio and word overlap of the two texts under the `text` head.
 //! - Same answer? Two numbers are compared as numbers; answers without numbers by their words.
 //!
@@ -184,7 +184,7 @@ impl Fitted {
     pub fn new(model: &Model) -> Self {
         let bytes = serde_json::to_vec(model).unwrap_or_default();
         Fitted {
-            id: format!("lexical-2-{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)),
+            id: format!("lexical-3-{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)),
             words: WordWeights::new(
                 model.words.iter().map(|(word, &weight)| (word.as_str(), weight)),
                 model.unknown_word,
@@ -278,6 +278,7 @@ impl Lexical {
         let left = self.teacher.get(round.teacher, teacher, part, &model.words);
         let right = self.student.get(round.student, student, part, &model.words);
         match ask.aspect {
+            Aspect::SubProblem if left.is_not_the_sum(right) => Verdict::NO,
             Aspect::SubProblem => {
                 let more = if left.shares_result(right) { model.equal_results } else { 0.0 };
                 let mut features = left.compare_words(right);
@@ -394,6 +395,38 @@ mod tests {
             list.steps.push(Step { sub_problem, answer, ..Step::default() });
         }
         list
+    }
+
+    /// A sum without a word answers only the question whose calculation it is.
+    #[test]
+    fn a_bare_sum_is_a_calculation_and_no_more() {
+        for (teacher, student, same) in [
+            ("First multiply: 3 * 4 = 12 eggs", "3 * 4 = 12.", true),
+            ("First multiply: 3 * 4 = 12 eggs", "4 x 3 = 12", true),
+            ("First multiply: 3 * 4 = 12 eggs", "3 * 4 = 13", true),
+            ("First multiply: 3 * 4 = 12 eggs", "3 + 4 = 7.", false),
+            ("He has $30 - $24 = $6 left", "2 * 3 = 6.", false),
+            ("Both pick 52 + 18 = 70 apples", "61 + 9 = 70.", false),
+            // From the same number to the same result.
+            ("Both pick 52 + 18 = 70 apples", "52 * 2 - 34 = 70", true),
+        ] {
+            let [teacher, student] = [teacher, student].map(|text| StepList {
+                text: text.into(),
+                steps: vec![Step { answer: Span::new(0, text.len()), ..Step::default() }],
+                ..StepList::default()
+            });
+            let asks = [Ask { aspect: Aspect::SubProblem, teacher: 0, student: 0 }];
+            let mut verdicts = Vec::new();
+            let round = Round {
+                problem: "",
+                teacher: &teacher,
+                student: &student,
+                asks: &asks,
+                verdicts: &mut verdicts,
+            };
+            Lexical::default().judge(&mut [round]).expect("judged");
+            assert_eq!(verdicts[0].reply == Reply::Yes, same, "{} | {}", teacher.text, student.text);
+        }
     }
 
     #[test]

@@ -159,6 +159,11 @@ pub const JUDGES: &[Entry] = &[
     },
 ];
 
+/// Whether a judge of this name runs no language model, so that to ask it costs next to nothing.
+pub fn is_quick(name: &str) -> bool {
+    name.is_empty() || JUDGES.iter().any(|entry| entry.name == name)
+}
+
 /// Refuses an ask that points outside the step lists of its round: a mistake of the caller.
 pub(crate) fn check_ask(round: &Round<'_>, ask: Ask) -> Result<()> {
     let inside = (ask.teacher as usize) < round.teacher.steps.len()
