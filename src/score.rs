@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::align::tree::Walker;
+use crate::align::tree::{Tree, Walker};
 use crate::align::{Aligner, Alignment, Mode, Next, Options};
 use crate::config;
 use crate::decompose::recorded::{Recorded, Store};
@@ -49,6 +49,10 @@ pub struct Scored {
     /// The alignment behind the `structure` part, when one was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structure: Option<Explained>,
+    /// With the structure rule `tree`, the graph of the sample's teachers; in the record of the first student only (left out
+    /// with `detail = "score"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<Box<Tree>>,
     /// The problem statement (left out with `detail = "score"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -262,6 +266,9 @@ struct Steps {
     students: Vec<std::result::Result<StepList, Why>>,
 }
 
+/// For each sample and each student the best alignment, and which teacher it is with.
+type Best = Vec<Vec<(Structure, usize)>>;
+
 impl Scorer {
     /// A scorer.
     ///
@@ -321,12 +328,18 @@ impl Scorer {
             Err(_) if samples.len() > 1 => return samples.iter().map(|sample| self.score(sample)).collect(),
             Err(error) => return again(&error),
         };
-        let mut aligned = aligned.into_iter();
+        let (trees, aligned) = aligned;
+        let (mut trees, mut aligned) = (trees.into_iter(), aligned.into_iter());
         let score = |(index, sample): (usize, &&Sample)| {
             let (structure, best): (Vec<Structure>, Vec<usize>) =
                 aligned.next().unwrap_or_default().into_iter().unzip();
+            let tree = trees.next().filter(|_| self.detail != Detail::Score);
             let mixed = self.mix.score(&Group { sample, structure: &structure })?;
-            Ok(self.records(sample, steps.get(index), &structure, &best, mixed))
+            let mut records = self.records(sample, steps.get(index), &structure, &best, mixed);
+            if let Some(first) = records.first_mut() {
+                first.tree = tree.filter(|tree| !tree.is_empty()).map(Box::new);
+            }
+            Ok(records)
         };
         samples.iter().enumerate().map(score).collect()
     }
@@ -352,8 +365,9 @@ impl Scorer {
             .collect())
     }
 
-    /// For each sample and each student: the best alignment over the teachers, and which teacher it is with.
-    fn align(&mut self, samples: &[&Sample], steps: &[Steps]) -> Result<Vec<Vec<(Structure, usize)>>> {
+    /// For each sample and each student: the best alignment over the teachers, and which teacher it is with. With the rule
+    /// `tree` the graphs, too.
+    fn align(&mut self, samples: &[&Sample], steps: &[Steps]) -> Result<(Vec<Tree>, Best)> {
         if self.mode == Mode::Tree {
             return self.align_trees(samples, steps);
         }
@@ -389,7 +403,7 @@ impl Scorer {
             }
             rest = later;
         }
-        let mut best: Vec<Vec<(Structure, usize)>> = steps
+        let mut best: Best = steps
             .iter()
             .map(|s| vec![(Err(Why("there is no teacher trace".into())), 0); s.students.len()])
             .collect();
@@ -405,7 +419,7 @@ impl Scorer {
                 *slot = (structure, pairing.teacher);
             }
         }
-        Ok(best)
+        Ok((Vec::new(), best))
     }
 
     /// Aligns all pairs, round by round: every round of questions is one batch for the judge.
@@ -486,6 +500,7 @@ impl Scorer {
                 .map(|part| (part.name.to_owned(), Part::new(part.outcome, part.weight)))
                 .collect(),
             structure: explain(student),
+            tree: None,
             problem: (self.detail == Detail::Full).then(|| sample.problem.clone()),
         };
         mixed.into_iter().enumerate().map(record).collect()

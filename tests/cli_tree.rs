@@ -137,6 +137,47 @@ fn lines_of_one_problem_are_put_together() {
     room.run("tree bad.jsonl").failed(&["bad.jsonl:1"]);
 }
 
+/// What `rlkd report` draws of scored records is what `rlkd tree` draws of the sample.
+#[test]
+fn the_report_draws_the_trees() {
+    let room = Room::new();
+    room.write("in.jsonl", format!("{}{}\n", samples(3), bakery()));
+    room.run("score in.jsonl --structure tree -o scored.jsonl").ended(3);
+    let page = |room: &Room, options: &str| {
+        room.run(&format!("report {options} -o page.html")).ended(0);
+        String::from_utf8(room.read("page.html")).expect("UTF-8")
+    };
+    let all = page(&room, "scored.jsonl");
+    assert_eq!(all.matches("<svg class=\"tree\"").count(), 4);
+    room.run("tree in.jsonl --id bakery --svg tree.svg").ended(0);
+    let drawing = String::from_utf8(room.read("tree.svg")).expect("UTF-8");
+    let (_, inner) = drawing.split_once("</style>").expect("a style");
+    assert!(all.contains(inner.trim_end()), "the same drawing");
+    // The policy of the page allows one style sheet, its own.
+    assert_eq!(all.matches("<style>").count(), 1);
+    // One student of the bakery leaves; nobody else does so often.
+    let one = page(&room, "scored.jsonl --trees 1");
+    assert!(one.contains("the 1 of 4 problems") && one.contains("1 student goes away from here"));
+    assert!(!page(&room, "scored.jsonl --trees 0").contains("<svg class=\"tree\""));
+    room.run("score in.jsonl --structure tree --detail score -o numbers.jsonl").ended(3);
+    assert!(!page(&room, "numbers.jsonl").contains("<svg class=\"tree\""));
+    // Records that anybody may have written.
+    let records = room.run("score in.jsonl --structure tree -q").ended(3).records();
+    let at =
+        records.iter().position(|record| record["tree"]["paths"][1]["nodes"][1] == 4).expect("the bakery");
+    for (what, value, why) in [
+        ("nodes", json!([0, 4, 0, 3]), "in a circle"),
+        ("nodes", json!([0, 9, 2, 3]), "out of turn"),
+        ("steps", json!([0, 3, 2, 5]), "goes back"),
+    ] {
+        let mut changed = records.clone();
+        changed[at]["tree"]["paths"][1][what] = value;
+        let lines: Vec<String> = changed.iter().map(|record| format!("{record}\n")).collect();
+        room.write("changed.jsonl", lines.concat());
+        room.run("report changed.jsonl -o page.html").failed(&[&format!("changed.jsonl:{}", at + 1), why]);
+    }
+}
+
 #[test]
 fn hostile_samples_are_shown_or_refused() {
     let room = Room::new();
@@ -181,12 +222,17 @@ fn hostile_samples_are_shown_or_refused() {
 fn scores_by_the_tree_are_explained() {
     let room = Room::new();
     room.write("in.jsonl", examples() + &samples(40));
-    let scores = |structure: &str| -> Vec<Value> {
-        let mut records = room.run(&format!("score in.jsonl --structure {structure} -q")).ended(3).records();
+    let scores = |structure_rule: &str| -> Vec<Value> {
+        let mut records =
+            room.run(&format!("score in.jsonl --structure {structure_rule} -q")).ended(3).records();
         for record in &mut records {
             if let Some(structure) = record.get_mut("structure") {
                 structure["mode"] = Value::Null;
             }
+            // Of one student of each sample, and of no other rule.
+            let graph = record.as_object_mut().expect("a record").remove("tree");
+            let first = record["student"] == 0 && record.get("structure").is_some();
+            assert!(graph.is_some() == (structure_rule == "tree" && first), "{record}");
         }
         records
     };

@@ -45,7 +45,7 @@ fn values(room: &Room, out: &str, name: &str) -> Vec<f64> {
     entries(room, out).iter().filter_map(|entry| entry.values.get(name).copied()).collect()
 }
 
-/// The adapter's files, the metrics that do not depend on the clock, and the completions.
+/// The adapter's files, the metrics that do not depend on the clock, and the logs.
 fn result(room: &Room, out: &str) -> (Vec<Vec<u8>>, Vec<Value>, Vec<u8>) {
     let files =
         ["adapter/adapter_model.safetensors", "adapter.gguf"].map(|name| room.read(&format!("{out}/{name}")));
@@ -56,7 +56,8 @@ fn result(room: &Room, out: &str) -> (Vec<Vec<u8>>, Vec<Value>, Vec<u8>) {
         });
         serde_json::to_value(entry).expect("JSON")
     });
-    (files.to_vec(), lines.collect(), room.read(&format!("{out}/completions.jsonl")))
+    let logs = ["completions", "watched"].map(|name| room.read(&format!("{out}/{name}.jsonl")));
+    (files.to_vec(), lines.collect(), logs.concat())
 }
 
 #[track_caller]
@@ -103,6 +104,19 @@ fn what_is_sampled_is_what_is_trained() {
     room.run("adapter info out/adapter --model base.gguf").ended(0);
     let page = String::from_utf8(room.read("out/run.html")).expect("UTF-8");
     assert!(page.contains("What it wrote last") && page.contains("Spread of the reward within groups"));
+    // One problem, before and after, and how differently the completions go.
+    let watched = command::records(&room.read("out/watched.jsonl"));
+    assert_eq!(watched.iter().map(|one| one["step"].as_u64()).collect::<Vec<_>>(), [Some(0), Some(40)]);
+    assert!(watched[0]["id"] == watched[1]["id"] && watched[0]["tree"] == watched[1]["tree"]);
+    let along = |one: &Value| {
+        let list = |name: &str| one[name].as_array().expect("a list").clone();
+        list("followed").len() as u64 + list("unscored").iter().filter_map(|why| why[1].as_u64()).sum::<u64>()
+    };
+    assert!(watched.iter().all(|one| along(one) == 4), "a group each time");
+    assert!(page.contains("One problem over time") && page.matches("<svg class=\"tree\"").count() == 2);
+    let branches = values(&room, "out", "branches");
+    assert!(branches.len() == 40 && branches.iter().all(|ways| (0.0..=4.0).contains(ways)), "{branches:?}");
+    assert!(values(&room, "out", "eval_diversity").iter().all(|share| (0.0..=1.0).contains(share)));
     // What it would take.
     let plan = room.run("plan run.toml --json").ended(0).records().remove(0);
     let part = |one: &str, other: &str| plan[one][other].as_u64().expect("bytes");

@@ -7,6 +7,7 @@ use rlkd::align::tree::{Crowd, Followed, Tree, Variety, Walker};
 use rlkd::align::{Alignment, MAX_STEPS, Mode, Next, Options};
 use rlkd::judge::Verdict;
 use rlkd::trace::{Span, Step, StepKind, StepList};
+use serde_json::Value;
 use slow::{Judge, best_branch, check, exact, follow, grow, most_joined, near, ordered, paths, walk};
 
 /// A step list from lines such as "question|answer"; `?` in front marks verification.
@@ -189,6 +190,29 @@ proptest! {
         prop_assert_eq!(joined, most.unwrap_or(0));
     }
 
+    /// In JSON it is the same tree, and what is changed in it is refused or makes another tree that holds.
+    #[test]
+    fn a_tree_comes_back(teachers in lists(5), transitive in any::<bool>(), change in (any::<usize>(), any::<usize>(), 0..40u32)) {
+        let judge = if transitive { exact } else { near };
+        let tree = grow(Options::default(), &teachers, judge);
+        let mut json = serde_json::to_value(&tree).expect("JSON");
+        prop_assert_eq!(&serde_json::from_value::<Tree>(json.clone()).expect("a tree"), &tree);
+        let paths = json["paths"].as_array_mut().expect("paths");
+        let one = change.0 % paths.len();
+        for part in ["nodes", "steps"] {
+            let Some(list) = paths[one].get_mut(part).and_then(Value::as_array_mut) else { continue };
+            let at = change.1 % list.len();
+            list[at] = change.2.into();
+        }
+        if let Ok(other) = serde_json::from_value::<Tree>(json) {
+            let place = |node: &u32| other.order().iter().position(|one| one == node);
+            for path in other.paths().iter().flatten() {
+                prop_assert!(path.nodes.is_sorted_by_key(place) && path.steps.is_sorted());
+            }
+            Crowd::new(&other, &[]);
+        }
+    }
+
     /// One teacher: the rule `ordered`, to the bit, pairs and ties included.
     #[test]
     fn one_teacher_is_ordered(teachers in lists(1), students in lists(1), options in options(), transitive in any::<bool>()) {
@@ -240,6 +264,34 @@ proptest! {
 
 fn bits(number: usize) -> f64 {
     (number.max(1) as f64).log2()
+}
+
+#[test]
+fn what_makes_no_tree_is_refused() {
+    let step = |n: usize| {
+        format!(r#"{{"meta_reasoning":[0,0],"sub_problem":[0,{n}],"answer":[0,0],"kind":"progress"}}"#)
+    };
+    let tree = |nodes: usize, paths: &str| {
+        let steps: Vec<String> = (0..nodes).map(step).collect();
+        let text = format!(r#"{{"steps":{{"text":"abc","steps":[{}]}},"paths":[{paths}]}}"#, steps.join(","));
+        serde_json::from_str::<Tree>(&text).map_err(|error| error.to_string())
+    };
+    let good = r#"{"nodes":[0,1],"steps":[0,1]}"#;
+    assert_eq!(tree(2, good).map(|tree| tree.nodes().len()), Ok(2));
+    assert!(tree(0, "").is_ok_and(|tree| tree.is_empty()));
+    for (nodes, paths, why) in [
+        (3, good.to_owned(), "no path takes"),
+        (1, good.to_owned(), "out of turn"),
+        (2, format!(r#"{good},{{"nodes":[1,0],"steps":[0,1]}}"#), "in a circle"),
+        (2, format!(r#"{good},{{"nodes":[1,1],"steps":[0,1]}}"#), "in a circle"),
+        (2, r#"{"nodes":[0,1],"steps":[1,0]}"#.to_owned(), "goes back"),
+        (2, r#"{"nodes":[0,1],"steps":[1]}"#.to_owned(), "a step for each"),
+        (0, r#"{"nodes":[],"steps":[]}"#.to_owned(), "one at least"),
+        (MAX_STEPS + 1, good.to_owned(), "2048 at most"),
+    ] {
+        let error = tree(nodes, &paths).expect_err(why);
+        assert!(error.contains(why), "{error}");
+    }
 }
 
 /// The views for people, of any graph.

@@ -11,27 +11,42 @@ use rlkd::report::html::{Builder, Options};
 use rlkd::run::{ErrorRecord, refuse_overwriting};
 use rlkd::score::Scored;
 use rlkd::{Error, Result};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::args::ReportArgs;
 use super::{ALL_SCORED, Done, show};
 
 /// A line of a scored file.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Line {
     Scored(Box<Scored>),
     Error(ErrorRecord),
+}
+
+impl<'de> Deserialize<'de> for Line {
+    /// Told apart by the key `error`, so that what is wrong with a scored record is said and not only that it is none.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(from)?;
+        let read = if value.get("error").is_some() {
+            serde_json::from_value(value).map(Line::Error)
+        } else {
+            serde_json::from_value(value).map(|record| Line::Scored(Box::new(record)))
+        };
+        read.map_err(D::Error::custom)
+    }
 }
 
 /// Writes the page.
 pub fn report(args: &ReportArgs) -> Done {
     refuse_overwriting(&args.output, [&args.scored])?;
     scored_lines(&args.scored)?;
-    let mut builder = Builder::new(Options { shown: args.pairs, ..Options::default() });
+    let mut builder = Builder::new(Options { shown: args.pairs, trees: args.trees, ..Options::default() });
     for line in read_records::<Line>(&args.scored)? {
         let line = line.map_err(|error| match error.place() {
-            Some(place) => Error::data("no line of a scored file: run `rlkd score` first").at(place.clone()),
+            Some(place) => {
+                let why = format!("no line of a scored file, which `rlkd score` writes: {}", error.message());
+                Error::data(why).at(place.clone())
+            }
             None => error,
         })?;
         match line {

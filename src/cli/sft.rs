@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 use rlkd::Result;
 use rlkd::config::load_toml;
-use rlkd::distill::{COMPLETIONS, RlkdConfig};
+use rlkd::distill::{COMPLETIONS, RlkdConfig, WATCHED};
 use rlkd::error::{Error, Place};
 use rlkd::files;
 use rlkd::llama::model::Model;
@@ -16,6 +16,7 @@ use rlkd::llama::settings::Settings;
 use rlkd::metrics;
 use rlkd::models::source::Shelf;
 use rlkd::score::Scored;
+use rlkd::score::tree::Snapshot;
 use rlkd::train::sft::{Event, Init, Ready, SftConfig, run, scratch};
 
 use serde::Serialize;
@@ -137,7 +138,8 @@ pub fn stop_with(stop: &Arc<AtomicBool>) {
 /// Writes `run.html` from the metrics.
 pub fn write_page(folder: &Path) -> Result<()> {
     let name = folder.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy());
-    let page = rlkd::report::curves::page(&name, &metrics::read(folder)?, &last_written(folder));
+    let entries = metrics::read(folder)?;
+    let page = rlkd::report::curves::page(&name, &entries, &last_written(folder), &watched(folder));
     files::write(&folder.join("run.html"), page.as_bytes())
 }
 
@@ -151,6 +153,12 @@ fn last_written(folder: &Path) -> Vec<Scored> {
         text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()).take(SHOWN).collect();
     last.reverse();
     last
+}
+
+/// The problem that a run watches, at each of its evaluations; a line that was cut is passed over.
+fn watched(folder: &Path) -> Vec<Snapshot> {
+    let text = std::fs::read_to_string(folder.join(WATCHED)).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// What a person sees.

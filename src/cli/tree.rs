@@ -1,6 +1,5 @@
 //! `rlkd tree`.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use rlkd::align::tree::{Crowd, Followed, Variety};
@@ -56,11 +55,7 @@ pub fn tree(args: &TreeArgs) -> Done {
     let students = if along.is_empty() { None } else { Some(Variety::of(&grow([along, &[]])?.tree)) };
     let followed: Vec<Followed> = grown.followed.iter().flatten().cloned().collect();
     let crowd = (!along.is_empty()).then(|| Crowd::new(&grown.tree, &followed));
-    let mut unscored: BTreeMap<String, usize> = BTreeMap::new();
-    for why in grown.followed.iter().filter_map(|followed| followed.as_ref().err()) {
-        *unscored.entry(why.0.clone()).or_default() += 1;
-    }
-    let unscored: Vec<(String, usize)> = unscored.into_iter().collect();
+    let unscored = grown.unscored();
     let view = View {
         id: &sample.id,
         problem: &sample.problem,

@@ -79,7 +79,11 @@ fn timed(suite: &Suite, data: &Path, settings: &Settings) -> Result<SuiteReport>
     if looks {
         show::say(&format!("{} … ", suite.name));
     }
-    let report = (suite.run)(data, settings);
+    let report = (suite.run)(data, settings).and_then(|report| match report.n {
+        // Figures of nothing would look like bars that are met.
+        0 => Err(Error::data(format!("no case of the suite {} is in {}", suite.name, data.display()))),
+        _ => Ok(report),
+    });
     if looks {
         show::say(&format!("{:.1} s\n", begin.elapsed().as_secs_f64()));
     }

@@ -198,6 +198,7 @@ impl Choice {
             reward: record.reward,
             parts: record.parts.clone(),
             structure,
+            tree: None,
             problem,
         };
         Kept { order, record, cut }
@@ -250,6 +251,7 @@ mod tests {
                 reward: (i % 50 != 3).then(|| reward(i)),
                 parts: BTreeMap::new(),
                 structure: None,
+                tree: None,
                 problem: Some("p".repeat(1000)),
             })
             .collect()

@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 
 use super::digest;
-use super::escape::to_html;
-use super::words::{brief, count, number};
+use super::escape::{prefix, to_html};
+use super::tree::{View, drawing};
+use super::words::{brief, count, number, plural};
+use crate::align::tree::Crowd;
 use crate::metrics::Entry;
 use crate::score::Scored;
+use crate::score::tree::Snapshot;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -16,16 +19,22 @@ const LEFT: f64 = 44.0;
 const RIGHT: f64 = WIDTH - 8.0;
 const TOP: f64 = 10.0;
 const BASE: f64 = HEIGHT - 22.0;
+/// Points of the run at which the watched problem is drawn.
+const MOMENTS: usize = 6;
+/// Bytes of the problem that are shown.
+const MOST_PROBLEM: usize = 1000;
 /// Points of a curve; longer ones are thinned to means.
 const POINTS: usize = 400;
 
 /// The curves, in their order: name, title. Others follow by name.
-const FIRST: [(&str, &str); 15] = [
+const FIRST: [(&str, &str); 17] = [
     ("reward", "Reward"),
     ("reward_std_within_groups", "Spread of the reward within groups"),
     ("agreement", "Agreement with the true structure"),
     ("rewards/accuracy/mean", "Accuracy"),
     ("rewards/structure/mean", "Structure reward"),
+    ("diversity", "Structural diversity of a group"),
+    ("branches", "Different ways in a group"),
     ("frac_dead_groups", "Share of groups that teach nothing"),
     ("completions/mean_length", "Tokens of a completion"),
     ("completions/clipped_ratio", "Share of completions that were cut"),
@@ -38,8 +47,9 @@ const FIRST: [(&str, &str); 15] = [
     ("num_tokens", "Tokens"),
 ];
 
-/// The page: self-contained, without a script. `samples` are shown beside their teachers.
-pub fn page(title: &str, entries: &[Entry], samples: &[Scored]) -> String {
+/// The page: self-contained, without a script. `samples` are shown beside their teachers; `watched` is a problem at several
+/// points of the run.
+pub fn page(title: &str, entries: &[Entry], samples: &[Scored], watched: &[Snapshot]) -> String {
     let mut names: Vec<(&str, &str)> = FIRST.to_vec();
     for entry in entries {
         for name in entry.values.keys() {
@@ -87,6 +97,7 @@ pub fn page(title: &str, entries: &[Entry], samples: &[Scored]) -> String {
             super::html::articles(samples)
         ),
     };
+    let watched = over_time(watched);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{}'; base-uri 'none'; form-action 'none'\">\n\
@@ -95,11 +106,55 @@ pub fn page(title: &str, entries: &[Entry], samples: &[Scored]) -> String {
          <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <header class=\"top\"><div><p class=\"kind\">rlkd training run</p><h1><bdi>{title}</bdi></h1></div></header>\n\
          <main>\n{totals}\n<section aria-labelledby=\"h-curves\"><h2 id=\"h-curves\">Curves</h2>\n\
-         <p class=\"note\">Blue: training. Red: evaluation. The axis is the step.</p>\n<div class=\"cards\">{cards}</div></section>{samples}\n</main>\n\
+         <p class=\"note\">Blue: training. Red: evaluation. The axis is the step.</p>\n<div class=\"cards\">{cards}</div></section>{watched}{samples}\n</main>\n\
          <footer class=\"foot-page\">Made by rlkd. This file is complete in itself: it loads nothing and sends nothing.</footer>\n\
          </body>\n</html>\n",
         digest::source(STYLE)
     )
+}
+
+/// The tree of the watched problem at some points of the run, from the first to the last; nothing where none was watched.
+fn over_time(watched: &[Snapshot]) -> String {
+    let Some(last) = watched.last() else { return String::new() };
+    // A run that was begun anew with other data has others before.
+    let own: Vec<&Snapshot> = watched.iter().filter(|one| one.id == last.id).collect();
+    let shown = own.len().min(MOMENTS);
+    let mut out = format!(
+        "\n<section aria-labelledby=\"h-watched\"><h2 id=\"h-watched\">One problem over time</h2>\n\
+         <p class=\"note\"><bdi>{}</bdi></p><p class=\"note\">The tree of its teachers, and where a group of completions goes, before and \
+         after so many steps.</p>\n<div class=\"moments\">",
+        to_html(prefix(&last.problem, MOST_PROBLEM))
+    );
+    for at in 0..shown {
+        // The first and the last, and the others at equal distances.
+        let one = own[at * (own.len() - 1) / (shown - 1).max(1)];
+        let crowd = Crowd::new(&one.tree, &one.followed);
+        let view = View {
+            id: &one.id,
+            problem: &one.problem,
+            of: "teachers",
+            tree: &one.tree,
+            crowd: Some(&crowd),
+            students: Some(&one.variety),
+            unscored: &one.unscored,
+        };
+        let agreement = crowd
+            .agreement()
+            .map_or(String::new(), |share| format!(", agreement at choices {}", number(share)));
+        let unscored: usize = one.unscored.iter().map(|(_, completions)| completions).sum();
+        let without = if unscored > 0 { format!(", {unscored} not scored") } else { String::new() };
+        let _ = write!(
+            out,
+            "<div class=\"card\"><h3>Step {}</h3><p class=\"note\">{} in {}, diversity {}{agreement}{without}</p>\
+             <div class=\"scroll\" tabindex=\"0\">{}</div></div>",
+            count(one.step),
+            plural(one.variety.paths, "completion"),
+            plural(one.variety.branches, "way"),
+            number(one.variety.diversity),
+            drawing(&view)
+        );
+    }
+    out + "</div></section>"
 }
 
 /// Means of neighbours, so that a long run is no heavier than a short one.
@@ -200,22 +255,23 @@ mod tests {
         let mut entries: Vec<Entry> = (1..=1000).map(|step| entry(step, "loss", 1.0 / step as f64)).collect();
         entries.push(entry(1000, "eval_loss", 0.25));
         entries.push(entry(1000, "<b>", 1.0));
-        let page = page("a < b", &entries, &[]);
+        let page = page("a < b", &entries, &[], &[]);
         assert!(page.contains("a &lt; b") && !page.contains("<b>"));
         assert_eq!(page.matches("<polyline").count(), 1, "a line of losses");
         assert!(page.contains("step 1000: 0.25"));
         // Thinned.
         assert!(page.len() < STYLE.len() + 16_000, "{}", page.len());
-        assert!(!super::page("empty", &[], &[]).contains("<svg"));
+        assert!(!super::page("empty", &[], &[], &[]).contains("<svg"));
         let sample = Scored {
             id: "p@7".into(),
             student: 1,
             reward: Some(0.5),
             parts: Default::default(),
             structure: None,
+            tree: None,
             problem: Some("How many <eggs>?".into()),
         };
-        let page = super::page("samples", &[], &[sample]);
+        let page = super::page("samples", &[], &[sample], &[]);
         assert!(
             page.contains("p@7")
                 && page.contains("How many &lt;eggs&gt;?")

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io;
 
+use super::branches::Branches;
 use super::choice::Choice;
 use super::escape::to_html;
 use super::histogram::Histogram;
@@ -36,13 +37,15 @@ const OTHERS: &str = "(others)";
 pub struct Options {
     /// How many scored traces are shown in full (default 200). Memory and page size grow with it.
     pub shown: usize,
+    /// Of how many problems the teachers' tree is drawn, where records have one (default 12).
+    pub trees: usize,
     /// How many bytes of each of the two traces are shown (default 48 KiB); a quarter of it for the problem.
     pub trace_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { shown: 200, trace_bytes: 48 << 10 }
+        Options { shown: 200, trees: 12, trace_bytes: 48 << 10 }
     }
 }
 
@@ -61,6 +64,7 @@ impl Default for Options {
 ///     reward: Some(0.5),
 ///     parts: Default::default(),
 ///     structure: None,
+///     tree: None,
 ///     problem: Some("What is 1 < 2 worth?".into()),
 /// };
 /// let mut builder = Builder::default();
@@ -71,6 +75,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Builder {
     choice: Choice,
+    branches: Branches,
     reward: Histogram,
     scored: u64,
     skipped: u64,
@@ -109,6 +114,7 @@ impl Builder {
     pub fn new(options: Options) -> Self {
         Builder {
             choice: Choice::new(options.shown, options.trace_bytes),
+            branches: Branches::new(options.trees),
             reward: Histogram::default(),
             scored: 0,
             skipped: 0,
@@ -160,6 +166,7 @@ impl Builder {
             }
             None => self.without_teacher += 1,
         }
+        self.branches.push(record);
         self.choice.offer(record);
     }
 
@@ -197,7 +204,8 @@ impl Builder {
 
     fn render<E>(mut self, title: &str, mut put: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
         let choice = std::mem::replace(&mut self.choice, Choice::new(0, 0));
-        let chosen = choice.finish(self.reward.quantile(0.5));
+        let branches = std::mem::replace(&mut self.branches, Branches::new(0));
+        let (chosen, mut branches) = (choice.finish(self.reward.quantile(0.5)), Some(branches));
         // One pass over the template, so that nothing inserted is read as a template again.
         for (i, piece) in PAGE.split("{{").enumerate() {
             let Some((name, text)) = piece.split_once("}}").filter(|_| i > 0) else {
@@ -213,6 +221,7 @@ impl Builder {
                 "totals" => put(&self.totals())?,
                 "distributions" => put(&self.distributions())?,
                 "troubles" => put(&self.troubles())?,
+                "trees" => put(&branches.take().map_or_else(String::new, Branches::section))?,
                 "list" => {
                     let columns: Vec<&String> = self.parts.keys().take(MOST_COLUMNS).collect();
                     put(&list::table(&chosen, self.scored + self.skipped, &columns))?;
@@ -341,7 +350,7 @@ impl Builder {
 
 /// Records side by side with their teachers, for another page.
 pub(super) fn articles(records: &[Scored]) -> String {
-    let mut builder = Builder::new(Options { shown: records.len(), ..Options::default() });
+    let mut builder = Builder::new(Options { shown: records.len(), trees: 0, ..Options::default() });
     records.iter().for_each(|record| builder.push(record));
     let choice = std::mem::replace(&mut builder.choice, Choice::new(0, 0));
     let scales = builder.scales();

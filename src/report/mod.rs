@@ -8,6 +8,7 @@
 //! are replaced by visible ones.
 
 pub mod aligned;
+mod branches;
 mod charts;
 mod choice;
 pub mod curves;

@@ -111,6 +111,7 @@ mod tests {
             ]
             .into(),
             structure: None,
+            tree: None,
             problem: None,
         }
     }

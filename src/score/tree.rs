@@ -1,12 +1,15 @@
 //! The structure rule `tree`: one graph for a sample's teachers, built once, and all students along it.
 
-use super::{MOST_QUESTIONS, Scorer, Steps, readable, unless_store_failed};
-use crate::align::tree::{Followed, Tree, Walker};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Best, MOST_QUESTIONS, Scorer, Steps, readable, unless_store_failed};
+use crate::align::tree::{Followed, Tree, Variety, Walker};
 use crate::align::{Next, Options};
 use crate::decompose::{Decomposer, Job};
 use crate::error::Result;
 use crate::judge::{Judge, Round, Verdict};
-use crate::reward::Structure;
 use crate::trace::{Sample, StepList, Trace, Why};
 
 /// A list of steps to take along the graph of a sample.
@@ -23,11 +26,7 @@ type List = std::result::Result<StepList, Why>;
 
 impl Scorer {
     /// For each sample and each student: the alignment with the branch that it follows best, and whose path that is.
-    pub(super) fn align_trees(
-        &mut self,
-        samples: &[&Sample],
-        steps: &[Steps],
-    ) -> Result<Vec<Vec<(Structure, usize)>>> {
+    pub(super) fn align_trees(&mut self, samples: &[&Sample], steps: &[Steps]) -> Result<(Vec<Tree>, Best)> {
         let mut trees = vec![Tree::default(); samples.len()];
         // Of each sample one teacher: the next one is asked about the graph that this one has joined.
         for trace in 0..steps.iter().map(|steps| steps.teachers.len()).max().unwrap_or(0) {
@@ -47,7 +46,7 @@ impl Scorer {
                 }
             })?;
         }
-        let mut found: Vec<Vec<(Structure, usize)>> = steps
+        let mut found: Best = steps
             .iter()
             .zip(&trees)
             .map(|(steps, tree)| {
@@ -75,7 +74,32 @@ impl Scorer {
             };
             Ok(())
         })?;
-        Ok(found)
+        Ok((trees, found))
+    }
+
+    /// The graph of a sample's teachers with its students along it.
+    ///
+    /// # Errors
+    /// As [`Grown::new`].
+    pub fn grow(&mut self, sample: &Sample) -> Result<Grown> {
+        let sides = [sample.teachers.as_slice(), &sample.students];
+        Grown::new(sample, sides, self.decomposer.as_mut(), self.judge.as_mut(), self.options)
+    }
+
+    /// How differently the lists of a group go: they are joined as teachers are.
+    ///
+    /// # Errors
+    /// If the judge fails.
+    pub fn variety<'a>(
+        &mut self,
+        problem: &str,
+        lists: impl IntoIterator<Item = &'a StepList>,
+    ) -> Result<Variety> {
+        let (mut walker, mut tree) = (Walker::new(self.options), Tree::default());
+        for list in lists {
+            join(&mut walker, self.judge.as_mut(), problem, &mut tree, list)?;
+        }
+        Ok(Variety::of(&tree))
     }
 
     /// Takes lists along the graphs of their samples, as many at once as there is room for, and hands each on when its
@@ -215,6 +239,8 @@ pub struct Grown {
     pub tree: Tree,
     /// The steps of each trace that was to join it, or why there are none.
     pub lists: Vec<std::result::Result<StepList, Why>>,
+    /// The steps of each trace along it, likewise.
+    pub along: Vec<std::result::Result<StepList, Why>>,
     /// The way of each trace that was scored, or why it was not.
     pub followed: Vec<std::result::Result<Followed, Why>>,
 }
@@ -237,22 +263,66 @@ impl Grown {
         let mut decomposed = decomposer.decompose(&jobs);
         unless_store_failed(&mut decomposed)?;
         let mut decomposed = decomposed.into_iter();
-        let lists: Vec<List> = teachers.iter().map(|_| readable(decomposed.next())).collect();
+        let mut take =
+            |traces: &[Trace]| -> Vec<List> { traces.iter().map(|_| readable(decomposed.next())).collect() };
+        let (lists, along) = (take(teachers), take(students));
+        let mut grown = Grown { lists, along, ..Grown::default() };
         let mut walker = Walker::new(options);
-        let mut grown = Grown::default();
-        for list in &lists {
+        for list in &grown.lists {
             match list {
                 Ok(list) => join(&mut walker, judge, &sample.problem, &mut grown.tree, list)?,
                 Err(why) => grown.tree.leave_out(why.clone()),
             }
         }
-        grown.lists = lists;
-        for _ in students {
-            grown.followed.push(match readable(decomposed.next()) {
-                Ok(list) => follow(&mut walker, judge, &sample.problem, &grown.tree, &list)?,
-                Err(why) => Err(why),
+        for list in &grown.along {
+            grown.followed.push(match list {
+                Ok(list) => follow(&mut walker, judge, &sample.problem, &grown.tree, list)?,
+                Err(why) => Err(why.clone()),
             });
         }
         Ok(grown)
+    }
+
+    /// Reasons why traces were not scored, with how many it is.
+    pub fn unscored(&self) -> Vec<(String, usize)> {
+        let mut unscored: BTreeMap<&str, usize> = BTreeMap::new();
+        for why in self.followed.iter().filter_map(|followed| followed.as_ref().err()) {
+            *unscored.entry(&why.0).or_default() += 1;
+        }
+        unscored.into_iter().map(|(why, traces)| (why.to_owned(), traces)).collect()
+    }
+}
+
+/// A problem at a point of a training run: the tree of its teachers, and a group of completions along it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Optimiser steps that the student had taken.
+    pub step: u64,
+    /// The sample's id.
+    pub id: String,
+    /// The problem.
+    pub problem: String,
+    /// The tree.
+    pub tree: Tree,
+    /// The completions that were scored.
+    pub followed: Vec<Followed>,
+    /// Reasons why others were not, with how many it is.
+    pub unscored: Vec<(String, usize)>,
+    /// How differently the completions go.
+    pub variety: Variety,
+}
+
+impl Snapshot {
+    /// Puts together what was found.
+    pub fn new(step: u64, sample: &Sample, grown: Grown, variety: Variety) -> Self {
+        Snapshot {
+            step,
+            id: sample.id.clone(),
+            problem: sample.problem.clone(),
+            unscored: grown.unscored(),
+            tree: grown.tree,
+            followed: grown.followed.into_iter().flatten().collect(),
+            variety,
+        }
     }
 }

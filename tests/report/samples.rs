@@ -92,7 +92,15 @@ pub fn record(
         teacher_steps: Some(teacher),
         student_steps: Some(student),
     });
-    Scored { id: id.to_owned(), student, reward, parts, structure, problem: Some(problem.to_owned()) }
+    Scored {
+        id: id.to_owned(),
+        student,
+        reward,
+        parts,
+        structure,
+        tree: None,
+        problem: Some(problem.to_owned()),
+    }
 }
 
 const ORCHARD: &str = "A cider press turns 9 kg of apples into 5 litres of juice. An orchard picks 270 kg a day for 4 days and sells a tenth of the apples fresh. How many litres of juice does it press?";

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Followed, Tree};
 
 /// How differently the members of a graph reason. Of teachers, or of a group of rollouts that were joined as teachers are.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Variety {
     /// Members with a path in the graph.
     pub paths: usize,
@@ -137,49 +137,46 @@ pub struct Way {
 impl Crowd {
     /// Follows the students through the graph.
     pub fn new(tree: &Tree, students: &[Followed]) -> Self {
-        let mut crowd = Crowd {
-            students: students.len(),
-            nodes: vec![Passing::default(); tree.nodes().len()],
-            ..Crowd::default()
-        };
-        let mut moves = Moves::new();
-        for Followed { teacher, alignment } in students {
-            let Some(Ok(path)) = tree.paths().get(*teacher as usize) else { continue };
-            let place = |step: u32| path.steps.binary_search(&step).ok();
-            let mut from = None;
-            crowd.start.taken += 1;
-            for pair in &alignment.pairs {
-                let Some(node) = place(pair.teacher).map(|at| path.nodes[at]) else { continue };
-                crowd.nodes[node as usize].taken += 1;
-                crowd.nodes[node as usize].slips += u32::from(pair.credit < 1.0);
-                *moves.entry((from, Some(node))).or_default() += 1;
-                from = Some(node);
-            }
-            let last = alignment.pairs.last();
-            let left =
-                alignment.extra.last().is_some_and(|step| last.is_none_or(|pair| *step > pair.student));
-            let reached = last.and_then(|pair| place(pair.teacher)).map_or(0, |at| at + 1);
-            let stopped = !left && reached < path.nodes.len();
-            let here = match from {
-                None => &mut crowd.start,
-                Some(node) => &mut crowd.nodes[node as usize],
-            };
-            here.left += u32::from(left);
-            here.stopped += u32::from(stopped);
-            if !left && !stopped {
-                *moves.entry((from, None)).or_default() += 1;
-            }
-        }
+        let nodes = vec![Passing::default(); tree.nodes().len()];
+        let mut crowd = Crowd { students: students.len(), nodes, ..Crowd::default() };
+        students.iter().for_each(|student| crowd.follow(tree, student));
         let places = std::iter::once(None).chain(tree.order().iter().copied().map(Some));
         crowd.choices = places
             .filter(|node| tree.next(*node).len() > 1)
             .map(|node| {
                 let taken = node.map_or(crowd.start.taken, |node| crowd.nodes[node as usize].taken);
-                Choice::new(tree, node, taken, &moves)
+                Choice::new(tree, node, taken, &crowd.moves)
             })
             .collect();
-        crowd.moves = moves;
         crowd
+    }
+
+    /// Follows a student along the path of a teacher.
+    fn follow(&mut self, tree: &Tree, Followed { teacher, alignment }: &Followed) {
+        let Some(Ok(path)) = tree.paths().get(*teacher as usize) else { return };
+        let place = |step: u32| path.steps.binary_search(&step).ok();
+        let mut from = None;
+        self.start.taken += 1;
+        for pair in &alignment.pairs {
+            let Some(node) = place(pair.teacher).map(|at| path.nodes[at]) else { continue };
+            self.nodes[node as usize].taken += 1;
+            self.nodes[node as usize].slips += u32::from(pair.credit < 1.0);
+            *self.moves.entry((from, Some(node))).or_default() += 1;
+            from = Some(node);
+        }
+        let last = alignment.pairs.last();
+        let left = alignment.extra.last().is_some_and(|step| last.is_none_or(|pair| *step > pair.student));
+        let reached = last.and_then(|pair| place(pair.teacher)).map_or(0, |at| at + 1);
+        let stopped = !left && reached < path.nodes.len();
+        let here = match from {
+            None => &mut self.start,
+            Some(node) => &mut self.nodes[node as usize],
+        };
+        here.left += u32::from(left);
+        here.stopped += u32::from(stopped);
+        if !left && !stopped {
+            *self.moves.entry((from, None)).or_default() += 1;
+        }
     }
 
     /// Students that take one node and next another. `None` is the beginning on the left, and on the right the end of

@@ -51,10 +51,13 @@
 //! So a walk asks at most `MAX_STEPS`² questions of the first round, as a pair of lists does.
 
 mod group;
+mod stored;
 mod walk;
 
 pub use group::{Choice, Crowd, Passing, Variety, Way};
 pub use walk::{Followed, Walker};
+
+use serde::{Deserialize, Serialize};
 
 use super::MAX_STEPS;
 use crate::trace::{Span, Step, StepKind, StepList, Why};
@@ -79,7 +82,7 @@ pub struct Edge {
 }
 
 /// The way of a teacher through the graph.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Path {
     /// Its nodes, in order.
     pub nodes: Vec<u32>,
@@ -88,7 +91,11 @@ pub struct Path {
 }
 
 /// The graph of several teachers. The same teachers in the same order and the same verdicts give the same graph.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// In JSON it is `steps`, one for each node, and `paths`, one for each teacher: `nodes` with `steps`, or `left_out` with
+/// the reason. To read one that makes no graph is an error.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "stored::Stored", into = "stored::Stored")]
 pub struct Tree {
     steps: StepList,
     nodes: Vec<Node>,
@@ -148,7 +155,6 @@ impl Tree {
     /// Adds a teacher: for each of its steps that count the index, and the node that it joins, if any. The nodes lie on
     /// one path, in order.
     fn add(&mut self, list: &StepList, joined: &[(u32, Option<u32>)]) -> Result<(), Why> {
-        let teacher = self.paths.len() as u32;
         let new = joined.iter().filter(|(_, node)| node.is_none()).count();
         if self.nodes.len() + new > MAX_STEPS {
             let why =
@@ -157,27 +163,34 @@ impl Tree {
             return Err(why);
         }
         let mut path = Path::default();
-        let mut placed: Vec<u32> = Vec::with_capacity(self.nodes.len() + new);
+        for &(step, node) in joined {
+            path.nodes.push(node.unwrap_or_else(|| {
+                let copied = copy(&list.steps[step as usize], &list.text, &mut self.steps.text);
+                self.steps.steps.push(copied);
+                self.steps.steps.len() as u32 - 1
+            }));
+            path.steps.push(step);
+        }
+        self.lay(path);
+        Ok(())
+    }
+
+    /// Lays the path of the next teacher. Its nodes are those that are there, in their order, and between them new ones,
+    /// numbered on.
+    fn lay(&mut self, path: Path) {
+        let teacher = self.paths.len() as u32;
+        let mut placed: Vec<u32> = Vec::with_capacity(self.nodes.len() + path.nodes.len());
         let order = std::mem::take(&mut self.order);
         let mut waiting = order.into_iter();
-        for &(step, node) in joined {
-            let node = match node {
-                Some(node) => {
-                    // The order stays: all up to the node that is joined, then what is new behind it.
-                    placed.extend(waiting.by_ref().take_while(|other| *other != node));
-                    node
-                }
-                None => {
-                    let copied = copy(&list.steps[step as usize], &list.text, &mut self.steps.text);
-                    self.steps.steps.push(copied);
-                    self.nodes.push(Node::default());
-                    self.nodes.len() as u32 - 1
-                }
-            };
+        for (&node, &step) in path.nodes.iter().zip(&path.steps) {
+            if node as usize == self.nodes.len() {
+                self.nodes.push(Node::default());
+            } else {
+                // The order stays: all up to the node that is joined, then what is new behind it.
+                placed.extend(waiting.by_ref().take_while(|other| *other != node));
+            }
             placed.push(node);
             self.nodes[node as usize].members.push((teacher, step));
-            path.nodes.push(node);
-            path.steps.push(step);
         }
         placed.extend(waiting);
         self.order = placed;
@@ -194,7 +207,6 @@ impl Tree {
             from = to;
         }
         self.paths.push(Ok(path));
-        Ok(())
     }
 }
 

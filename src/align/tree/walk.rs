@@ -1,5 +1,7 @@
 //! A list of steps beside the graph: the questions, what joins, and which branch it follows.
 
+use serde::{Deserialize, Serialize};
+
 use super::Tree;
 use crate::align::{
     Alignment, MAX_STEPS, Mode, NO_TEACHER_STEPS, Next, Options, Sides, Slot, Stage, check, counts, ordered,
@@ -37,7 +39,7 @@ struct Scratch {
 }
 
 /// How a list of steps goes along a graph.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Followed {
     /// The teacher whose path is followed best.
     pub teacher: u32,

@@ -383,6 +383,10 @@ pub struct ReportArgs {
     /// How many pairs of traces are shown in full
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub pairs: usize,
+    /// Of how many problems the teachers' tree is drawn, where it was scored with --structure tree: those at which most
+    /// students leave it
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub trees: usize,
     /// The title of the page [default: the name of the scored file]
     #[arg(long)]
     pub title: Option<String>,

@@ -5,6 +5,7 @@ mod svg;
 mod terminal;
 
 pub use json::json;
+pub(super) use svg::drawing;
 pub use svg::svg;
 pub use terminal::text;
 

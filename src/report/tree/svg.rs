@@ -21,8 +21,8 @@ const PITCH: [f64; 2] = [252.0, 104.0];
 const MARGIN: f64 = 24.0;
 /// Where the first row begins: below the heading and the mark of the beginning.
 const TOP: f64 = 112.0;
-/// Columns of text that fit into a node: a letter of 12 pixels is some 6.6 wide.
-const LETTERS: usize = 31;
+/// Columns of text that fit into a node: a letter of 12 pixels is some 7 wide.
+const LETTERS: usize = 28;
 /// The width of a way that all take.
 const WIDEST: f64 = 9.0;
 /// Bytes of a text in the tip of a node.
@@ -42,6 +42,15 @@ type Place = (usize, usize);
 
 /// The drawing, an SVG file's text.
 pub fn svg(view: &View<'_>) -> String {
+    draw(view, ("", &format!("<style>{STYLE}</style>")))
+}
+
+/// The drawing as a part of a page, which has the styles of its own.
+pub(in crate::report) fn drawing(view: &View<'_>) -> String {
+    draw(view, (" class=\"tree\"", ""))
+}
+
+fn draw(view: &View<'_>, (class, style): (&str, &str)) -> String {
     let tree = view.tree;
     let drawn = chosen(view);
     let places = places(view, &drawn);
@@ -53,8 +62,8 @@ pub fn svg(view: &View<'_>) -> String {
     let mut out = String::with_capacity(8192 + 1024 * drawn.len());
     let _ = write!(
         out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" \
-         role=\"img\" aria-label=\"The tree of the {} of {}\"><style>{STYLE}</style>\
+        "<svg{class} xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" \
+         role=\"img\" aria-label=\"The tree of the {} of {}\">{style}\
          <text class=\"head\" x=\"{MARGIN}\" y=\"34\">{}</text>",
         to_html(view.of),
         to_html(&id),
