@@ -8,6 +8,7 @@
 pub mod config;
 pub(crate) mod data;
 mod guard;
+mod logs;
 mod round;
 pub(crate) mod sampler;
 mod teachers;
@@ -23,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub use config::{Correction, DeadGroups, RewardConfig, RlkdConfig};
 use data::{Task, Tasks, Wanted};
 use guard::{Level, Looked};
+use logs::Logs;
+pub use logs::{COMPLETIONS, WATCHED};
 use round::{Group, Rewards, Round, Seconds, Writer, is_dead, summary};
 pub use sampler::LEAST_PROMPTS;
 use sampler::Sampler;
@@ -31,9 +34,10 @@ use update::Updater;
 
 use crate::error::{Error, Place, Result};
 use crate::files;
+use crate::judge::is_quick;
 use crate::llama::settings::Settings;
-use crate::metrics::{Entry, Lines, Log, peak_memory};
-use crate::score::{Scored, Scorer};
+use crate::metrics::{Entry, Log, peak_memory};
+use crate::score::Scorer;
 use crate::seed::Seed;
 use crate::tokens::Tokenizer;
 use crate::train::adapter::peft;
@@ -42,8 +46,6 @@ use crate::train::model::{Model, Target, Texts, Trained, Weights};
 use crate::train::optim::AdamW;
 use crate::train::setup::{Adapters, Setup, lock, resume, same_run};
 
-/// The log of completions, which `rlkd explain` opens.
-pub const COMPLETIONS: &str = "completions.jsonl";
 /// Results of a run.
 const RESULTS: [&str; 2] = [checkpoint::ADAPTER, "adapter.gguf"];
 
@@ -149,6 +151,8 @@ struct State {
     metrics: u64,
     /// Bytes of the log of completions.
     completions: u64,
+    /// Bytes of what was written of the watched problem.
+    watched: u64,
     /// A hash of the model file and of the adapters that lie beneath.
     model: String,
     /// A hash of the problems.
@@ -196,7 +200,9 @@ struct Run<'a> {
     validation: Tasks,
     state: State,
     log: Log,
-    completions: Lines,
+    logs: Logs,
+    /// The problem of the validation that is looked at in each evaluation, if there is one; chosen at the first.
+    watched: Option<Option<usize>>,
     steps: u64,
     begun: Instant,
     /// Held, so that no other process writes into the folder.
@@ -325,7 +331,7 @@ impl<'a> Run<'a> {
         let sampled = &sampler.model().resolved().settings;
         (state.parallel, state.lanes) = (sampled.parallel, sampled.lanes);
         let log = Log::open(folder, state.metrics, state.step)?;
-        let completions = Lines::open(folder.join(COMPLETIONS), state.completions)?;
+        let logs = Logs::open(folder, [state.completions, state.watched])?;
         let rounds = (config.num_train_epochs * train.all.len() as f64 / config.prompts() as f64)
             .ceil()
             .max(1.0) as u64;
@@ -357,7 +363,8 @@ impl<'a> Run<'a> {
             validation,
             state,
             log,
-            completions,
+            logs,
+            watched: None,
             steps,
             begun: Instant::now(),
             _lock: lock,
@@ -458,6 +465,7 @@ impl<'a> Run<'a> {
                 scorer: &mut self.scorer,
                 rewards: &self.rewards,
                 max_tokens: config.max_completion_length,
+                varied: is_quick(&config.reward.judge),
             };
             let groups = writer.groups(
                 &tasks,
@@ -613,17 +621,7 @@ impl<'a> Run<'a> {
         {
             return Ok(());
         }
-        let Some(group) = round.groups.first() else { return Ok(()) };
-        for (one, advantage) in group.scored.iter().zip(&round.advantages.values) {
-            let logged = Logged {
-                scored: Scored { id: format!("{}@{}", one.id, self.state.step), ..one.clone() },
-                step: self.state.step,
-                advantage: *advantage,
-                completion: group.completions[one.student as usize].text.clone(),
-            };
-            self.completions.add(&logged)?;
-        }
-        Ok(())
+        self.logs.add_group(self.state.step, round)
     }
 
     /// Evaluates. What is to be said if the run has to end for it.
@@ -640,6 +638,7 @@ impl<'a> Run<'a> {
             scorer: &mut self.scorer,
             rewards: &self.rewards,
             max_tokens: self.config.max_completion_length,
+            varied: true,
         };
         let groups = writer.groups(
             &tasks,
@@ -649,6 +648,17 @@ impl<'a> Run<'a> {
             &mut Seconds::default(),
             |at| watch(Event::Evaluating(at, tasks.len())),
         )?;
+        let watched = match self.watched {
+            Some(chosen) => chosen,
+            None => logs::to_watch(&self.validation.all, &mut self.scorer)?,
+        };
+        self.watched = Some(watched);
+        if let Some(watched) = watched {
+            let sizes = (self.config.num_generations, self.config.max_completion_length);
+            let draws = (&self.config.eval_sampling(), Seed(self.config.seed));
+            let model = (&self.sampler, &mut self.scorer);
+            self.logs.add_watched(self.state.step, &self.validation.all[watched], model, sizes, draws)?;
+        }
         let mut entry = self.entry();
         let values = summary(&groups, &self.rewards);
         entry.values = values.into_iter().map(|(name, value)| (format!("eval_{name}"), value)).collect();
@@ -695,9 +705,8 @@ impl<'a> Run<'a> {
             return Err(self.diverged());
         }
         self.log.sync()?;
-        self.completions.sync()?;
         self.state.metrics = self.log.bytes();
-        self.state.completions = self.completions.bytes();
+        [self.state.completions, self.state.watched] = self.logs.sync()?;
         let folder = &self.config.output_dir;
         checkpoint::save(folder, &self.model, &self.optimizer, &self.state, &self.config.model)?;
         let all = checkpoint::all(folder)?;
@@ -726,19 +735,6 @@ impl<'a> Run<'a> {
             files,
         })
     }
-}
-
-/// A line of the log of completions: what `rlkd score` writes, and more.
-#[derive(Serialize)]
-struct Logged {
-    #[serde(flatten)]
-    scored: Scored,
-    /// Steps that the student had taken.
-    step: u64,
-    /// Its advantage.
-    advantage: f64,
-    /// What was written.
-    completion: String,
 }
 
 /// Whether a run may write its results into its folder.

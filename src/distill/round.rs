@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::config::{DeadGroups, RewardConfig, RlkdConfig};
 use super::data::Task;
 use super::sampler::{Completion, Sampler, as_students};
+use crate::align::tree::Variety;
 use crate::error::{Error, Result};
 use crate::llama::sample::Sampling;
 use crate::score::{Scored, Scorer};
@@ -29,6 +30,8 @@ pub struct Group {
     pub rewards: Vec<Vec<Option<f64>>>,
     /// How far each agrees with the true structure, where that is known.
     pub agreement: Vec<f64>,
+    /// How differently they go, where their steps are known.
+    pub variety: Option<Variety>,
 }
 
 /// The rewards by name, with what they count.
@@ -116,6 +119,8 @@ pub struct Writer<'a> {
     pub rewards: &'a Rewards,
     /// Most tokens of a completion.
     pub max_tokens: usize,
+    /// Whether to find how differently the completions of a group go: it takes as long as to score them once more.
+    pub varied: bool,
 }
 
 impl Writer<'_> {
@@ -162,7 +167,12 @@ impl Writer<'_> {
                 None => Vec::new(),
             };
             let rewards = self.rewards.rows(&scored, &completions);
-            groups.push(Group { task: *at, completions, scored, rewards, agreement });
+            let steps = scored.iter().filter_map(|one| one.structure.as_ref()?.student_steps.as_ref());
+            let variety = match self.varied && steps.clone().count() > 0 {
+                true => Some(self.scorer.variety(&task.sample.problem, steps)?),
+                false => None,
+            };
+            groups.push(Group { task: *at, completions, scored, rewards, agreement, variety });
         }
         seconds.score += begin.elapsed().as_secs_f64();
         Ok(groups)
@@ -314,6 +324,9 @@ pub fn summary(groups: &[Group], rewards: &Rewards) -> BTreeMap<String, f64> {
     put("reward_std_within_groups".into(), mean(&within));
     let agreement: Vec<f64> = groups.iter().flat_map(|group| group.agreement.iter().copied()).collect();
     put("agreement".into(), mean(&agreement));
+    let varieties = || groups.iter().filter_map(|group| group.variety.as_ref());
+    put("diversity".into(), mean(&varieties().map(|group| group.diversity).collect::<Vec<_>>()));
+    put("branches".into(), mean(&varieties().map(|group| group.branches as f64).collect::<Vec<_>>()));
     values
 }
 
@@ -334,6 +347,7 @@ mod tests {
                 .map(|(name, value)| (name.clone(), Part { value: *value, weight: 1.0, skipped: None }))
                 .collect(),
             structure: None,
+            tree: None,
             problem: None,
         };
         let completion =
@@ -341,7 +355,7 @@ mod tests {
         let completions = vec![completion; rows.len()];
         let scored: Vec<Scored> = rows.iter().map(scored).collect();
         let rewards = rewards.rows(&scored, &completions);
-        Group { task: 0, completions, scored, rewards, agreement: Vec::new() }
+        Group { task: 0, completions, scored, rewards, agreement: Vec::new(), variety: None }
     }
 
     fn rewards(weights: [f64; 2]) -> Rewards {

@@ -328,6 +328,7 @@ mod tests {
             scored: Vec::new(),
             rewards: Vec::new(),
             agreement: Vec::new(),
+            variety: None,
         };
         let round = Round {
             groups: lengths.iter().enumerate().map(group).collect(),
