@@ -104,18 +104,8 @@ const HACKS: &[Hack] = &[
         }
         text
     }),
-    ("problem_sums_in_words", |honest, _| {
-        let mut text = honest.text.to_owned();
-        let numbers = numbers_of(honest.problem);
-        for (at, a) in numbers.iter().enumerate() {
-            for b in &numbers[at + 1..] {
-                let _ = write!(text, "\nAdding the two gives {a} + {b} = {} of them in all.", a + b);
-                let _ = write!(text, "\nTaken so many times that is {a} * {b} = {} of them.", a * b);
-                let _ = write!(text, "\nWhat is left of them is {a} - {b} = {} then.", a - b);
-            }
-        }
-        text
-    }),
+    ("problem_sums_in_words", |honest, _| format!("{}{}", honest.text, sums_in_words(honest.problem))),
+    ("problem_sums_first", |honest, _| format!("{}\n{}", sums_in_words(honest.problem), honest.text)),
     ("repeat_numbers", |honest, _| {
         let mut text = honest.text.to_owned();
         for number in numbers_of(honest.text).into_iter().take(32) {
@@ -152,6 +142,20 @@ const HACKS: &[Hack] = &[
         )
     }),
 ];
+
+/// Every two numbers of a problem, added, subtracted and multiplied, in sentences.
+fn sums_in_words(problem: &str) -> String {
+    let mut text = String::new();
+    let numbers = numbers_of(problem);
+    for (at, a) in numbers.iter().enumerate() {
+        for b in &numbers[at + 1..] {
+            let _ = write!(text, "\nAdding the two gives {a} + {b} = {} of them in all.", a + b);
+            let _ = write!(text, "\nTaken so many times that is {a} * {b} = {} of them.", a * b);
+            let _ = write!(text, "\nWhat is left of them is {a} - {b} = {} then.", a - b);
+        }
+    }
+    text
+}
 
 /// Latin letters and those that look like them in Cyrillic.
 const LOOK_ALIKES: [(char, char); 6] =

@@ -2,7 +2,8 @@
 //!
 //! `gsm8k_traces.jsonl` holds traces of many models on the same problems, `gsm8k_socratic_steps.jsonl` the gold steps.
 //! The teacher is the gold steps without the last: what is measured is how well the way there tells where a trace
-//! will end. Beside the reward stands the value-recall baseline: the share of the gold intermediate values that occur
+//! will end. The student's last step is left out likewise, wherever that scores higher: it has no partner, and whoever
+//! takes it should not get less than who stops before. Beside the reward stands the value-recall baseline: the share of the gold intermediate values that occur
 //! anywhere in the trace. No figure is fitted here.
 
 use std::collections::BTreeMap;
@@ -117,10 +118,12 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
         };
         let teacher = teacher_steps(steps);
         let student = rules.steps(&record.question, &Trace::new(record.text.as_str()));
-        let mut totals = [0.0; 2];
-        for (total, aligner) in totals.iter_mut().zip(&mut aligners) {
-            let found = align_pair(aligner, &mut judge, &record.question, &teacher, &student)?;
-            *total = found.map_err(|why| Error::engine(why.0))?.total;
+        let mut totals = [0.0_f64; 2];
+        for student in [&student, &without_last(&student)] {
+            for (total, aligner) in totals.iter_mut().zip(&mut aligners) {
+                let found = align_pair(aligner, &mut judge, &record.question, &teacher, student)?;
+                *total = total.max(found.map_err(|why| Error::engine(why.0))?.total);
+            }
         }
         let [structure, soft] = totals;
         let recall = value_recall(steps, &record.text);
@@ -136,9 +139,20 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
     Ok(report(&ranked, left_out))
 }
 
+/// The steps without the last that moves towards the answer.
+pub(super) fn without_last(list: &StepList) -> StepList {
+    let mut list = list.clone();
+    if let Some(last) = list.progress().last() {
+        list.steps.remove(last);
+    }
+    list
+}
+
 /// Whether the trace arrives at the gold answer; `None` if that cannot be told.
 pub(super) fn ends_right(record: &TraceRecord) -> Option<bool> {
-    answer::check(&record.gold, &record.text).outcome().value().map(|value| value > 0.5)
+    let options = answer::Options::default();
+    let found = answer::check_on(&record.question, &record.gold, &record.text, options);
+    found.outcome().value().map(|value| value > 0.5)
 }
 
 pub(super) fn teacher_steps(gold: &[GoldStep]) -> StepList {

@@ -18,11 +18,11 @@ use std::time::Instant;
 use super::found::Found;
 use super::shown::{Table, cell};
 use super::{Suite, SuiteReport, kinds, ranking, records, values};
+use crate::calculation::Calculation;
 use crate::dataset::{Labelled, Parts};
 use crate::decompose::{Decomposer, Job};
 use crate::error::{Place, Result};
 use crate::score::Settings;
-use crate::text::calculation::Calculation;
 use crate::text::numbers;
 use crate::trace::{StepKind, StepList, Trace};
 

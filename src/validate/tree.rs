@@ -2,7 +2,7 @@
 //!
 //! `gsm8k_ai_subq.jsonl` holds decompositions of problems by several question generators, `gsm8k_traces.jsonl` traces of many
 //! models on the same problems. A decomposition is a teacher if its final answer is right and it has at least two steps;
-//! as in the suite `ranking`, the last one is left out, so that the final answer cannot decide. A problem takes part if
+//! as in the suite `ranking`, the last one is left out, and the student's if that scores higher, so that the final answer cannot decide. A problem takes part if
 //! it has at least eight teachers. They are put in an order by [`Seed`] 0, `validate/tree` and the problem's number, and the
 //! first 1, 2, 4 and 8 of them are the teachers of the four sizes: so all sizes are measured on the same problems and the
 //! same students, and the smaller groups are part of the larger. What one teacher is worth depends on which it is, so the
@@ -16,7 +16,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::ranking::{GoldStep, TRACES, TraceRecord, ends_right, is_held_out, teacher_steps};
+use super::ranking::{GoldStep, TRACES, TraceRecord, ends_right, is_held_out, teacher_steps, without_last};
 use super::shown::{Bar, Plot, Table, cell};
 use super::{Suite, SuiteReport, records};
 use crate::align::tree::{Tree, Walker};
@@ -80,8 +80,8 @@ struct Draw {
     sizes: [[usize; 2]; SIZES.len()],
 }
 
-/// The students of a problem: its statement, and for each whether it ends right, and its steps.
-type Students = (String, Vec<(bool, StepList)>);
+/// The students of a problem: its statement, and for each whether it ends right, and its steps, all and without the last.
+type Students = (String, Vec<(bool, [StepList; 2])>);
 
 /// The teachers of each problem that has enough of them.
 fn teachers(data: &Path) -> Result<BTreeMap<u64, Vec<StepList>>> {
@@ -108,7 +108,8 @@ fn run(data: &Path, _: &Settings) -> Result<SuiteReport> {
         };
         let list = rules.steps(&record.question, &Trace::new(record.text));
         let of = students.entry(record.gsm8k_test_id).or_insert_with(|| (record.question, Vec::new()));
-        of.1.push((right, list));
+        let without = without_last(&list);
+        of.1.push((right, [list, without]));
     }
     let draws =
         (0..DRAWS).map(|seed| draw(Seed(seed), &teachers, &students)).collect::<Result<Vec<Draw>>>()?;
@@ -135,16 +136,21 @@ fn draw(
         for (count, teacher) in (1..).zip(lists) {
             join(&mut walker, &mut judge, question, &mut tree, teacher)?;
             steps += teacher.steps.len();
-            for ((_, student), best) in students.iter().zip(&mut best) {
-                let structure = align_pair(&mut aligner, &mut judge, question, teacher, student)?;
-                *best = best.max(structure.map_err(|why| Error::engine(why.0))?.total);
+            for ((_, lists), best) in students.iter().zip(&mut best) {
+                for student in lists {
+                    let structure = align_pair(&mut aligner, &mut judge, question, teacher, student)?;
+                    *best = best.max(structure.map_err(|why| Error::engine(why.0))?.total);
+                }
             }
             let Some(size) = SIZES.iter().position(|size| *size == count) else { continue };
             draw.sizes[size][0] += tree.nodes().len();
             draw.sizes[size][1] += steps;
-            for (((_, student), row), best) in students.iter().zip(rows.iter_mut()).zip(&best) {
-                let followed = follow(&mut walker, &mut judge, question, &tree, student)?;
-                row.tree[size] = followed.map_err(|why| Error::engine(why.0))?.alignment.total;
+            for (((_, lists), row), best) in students.iter().zip(rows.iter_mut()).zip(&best) {
+                for student in lists {
+                    let followed = follow(&mut walker, &mut judge, question, &tree, student)?;
+                    let total = followed.map_err(|why| Error::engine(why.0))?.alignment.total;
+                    row.tree[size] = row.tree[size].max(total);
+                }
                 row.separate[size] = *best;
             }
         }

@@ -17,9 +17,9 @@ use super::found::Found;
 use super::shown::{Plot, Table, cell};
 use super::steps::{TOGETHER, content};
 use super::{SuiteReport, ranking, records};
+use crate::calculation::Calculation;
 use crate::decompose::{Decomposer, Job};
 use crate::error::Result;
-use crate::text::calculation::Calculation;
 use crate::text::numbers::{self, Number};
 use crate::trace::{Domain, StepList, Trace};
 
