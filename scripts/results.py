@@ -29,6 +29,9 @@ DATA = {
     "bed.jsonl": ["--count", "4000", "--seed", "62", *BED],
     "held-out.jsonl": ["--count", "200", "--seed", "961", *BED],
     "test.jsonl": ["--count", "250", "--seed", "970", *BED],
+    # the same problems as in bed.jsonl, each with one and with eight teachers
+    "bed-1.jsonl": ["--count", "4000", "--seed", "62", *BED[:-1], "1"],
+    "bed-8.jsonl": ["--count", "4000", "--seed", "62", *BED[:-1], "8"],
 }
 GSRM = [("reward.llama.engine", "threads", "1"), ("reward.llama.engine", "parallel", "64")]
 # An arm: its recipe, what is changed in it (section, key, value), and whether it stands on the SFT adapter of its seed.
@@ -45,13 +48,18 @@ ARMS = {
     "reward prefix": ("rlkd-tiny", [("reward", "structure", '"prefix"')], True),
     "reward tree": ("rlkd-tiny", [("reward", "structure", '"tree"')], True),
     "reward soft": ("rlkd-tiny", [("reward", "soft", "true")], True),
+    "1 teacher": ("rlkd-tiny", [("", "train", '["runs/bed-1.jsonl"]')], True),
+    "8 teachers": ("rlkd-tiny", [("", "train", '["runs/bed-8.jsonl"]')], True),
+    "tree 8 teachers": ("rlkd-tiny", [("", "train", '["runs/bed-8.jsonl"]'), ("reward", "structure", '"tree"')], True),
     "reward reference": ("rlkd-tiny", [("reward", "structure", '"reference"'), ("reward", "decomposer", '"rules"')], True),
     "weights 1 : 0.25": ("rlkd-tiny", [("reward.weights", "structure", "0.25")], True),
     "weights 1 : 4": ("rlkd-tiny", [("reward.weights", "structure", "4.0")], True),
     "weights 0 : 1": ("rlkd-tiny", [("reward.weights", "accuracy", "0.0")], True),
 }
 MAIN = ["sft few", "grpo-zero", "rlkd-zero", "sft", "sft-grpo", "rlkd"]
-FIGURES = ["pass@1", "pass@4", "agreement", "structure", "distinct_orders", "tokens"]
+FIGURES = ["pass@1", "pass@4", "agreement", "structure", "overpaid", "distinct_orders", "tokens"]
+# A sample with this structure reward has the whole path, as far as the reward can see.
+WHOLE = 0.99
 # Two-sided 95 % of Student's t, by degrees of freedom.
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201}
 # What is the same in all runs by rewards: 24 rounds, no evaluation on the way, and no end before the end.
@@ -143,9 +151,25 @@ def attempt(args, arm, seed):
         print(f"{name_of(arm, seed)}: {error}; its log.txt says more", file=sys.stderr, flush=True)
 
 
+def overpaid(path):
+    """The share of samples that get the whole structure reward without the true structure: what a hack of the reward looks like."""
+    lines = path.read_text().splitlines()[1:]
+    samples = [sample for line in lines for sample in json.loads(line)["samples"]]
+    known = [one for one in samples if "structure" in one and "agreement" in one]
+    return sum(one["structure"] >= WHOLE > one["agreement"] for one in known) / len(known) if known else math.nan
+
+
+def found_in(folder):
+    path = folder / "eval.json"
+    if not path.exists():
+        return None
+    found = {name: one["mean"] for name, one in json.loads(path.read_text()).items()}
+    lines = folder / "eval.jsonl"
+    return {**found, "overpaid": overpaid(lines)} if lines.exists() else found
+
+
 def figures(args, arm, seed):
-    path = args.out / "runs" / name_of(arm, seed) / "eval.json"
-    return {name: one["mean"] for name, one in json.loads(path.read_text()).items()} if path.exists() else None
+    return found_in(args.out / "runs" / name_of(arm, seed))
 
 
 def interval(values):
@@ -157,8 +181,8 @@ def interval(values):
 def table(args, arms, seeds):
     print("| arm | seeds | " + " | ".join(FIGURES) + " |")
     print("|---|---|" + "---|" * len(FIGURES))
-    base = args.out / "runs" / "base" / "eval.json"
-    rows = [("base", [{name: one["mean"] for name, one in json.loads(base.read_text()).items()}])] if base.exists() else []
+    base = found_in(args.out / "runs" / "base")
+    rows = [("base", [base])] if base else []
     rows += [(arm, [found for seed in seeds if (found := figures(args, arm, seed))]) for arm in arms]
     for arm, found in rows:
         if found:
@@ -169,12 +193,12 @@ def table(args, arms, seeds):
 
 def differences(args, arms, seeds, other):
     print(f"\nDifferences from `{other}` of the same seed:\n")
-    print("| arm | seeds | " + " | ".join(FIGURES[:4]) + " |")
-    print("|---|---|" + "---|" * 4)
+    print("| arm | seeds | " + " | ".join(FIGURES[:5]) + " |")
+    print("|---|---|" + "---|" * 5)
     for arm in arms:
         pairs = [(a, b) for seed in seeds if (a := figures(args, arm, seed)) and (b := figures(args, other, seed))]
         if pairs and arm != other:
-            cells = [interval([a[name] - b[name] for a, b in pairs]) for name in FIGURES[:4]]
+            cells = [interval([a[name] - b[name] for a, b in pairs]) for name in FIGURES[:5]]
             print(f"| {arm} | {len(pairs)} of {len(seeds)} | " + " | ".join(cells) + " |")
 
 
