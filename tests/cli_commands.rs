@@ -168,6 +168,16 @@ fn validate_prints_one_object() {
     assert!(report["figures"].as_object().expect("figures").values().all(Value::is_number));
     let words = room.run("validate reference --data .").ended(0);
     assert!(words.text().starts_with("reference: 2 cases, 2 passed, 0 failed\n"), "{}", words.text());
+    // Figures of nothing are no figures.
+    std::fs::create_dir(room.path("none")).expect("a folder");
+    for name in
+        ["matcher_pairs.jsonl", "gsm8k_traces.jsonl", "gsm8k_socratic_steps.jsonl", "perturbation.jsonl"]
+    {
+        room.write(&format!("none/{name}"), "");
+    }
+    for suite in ["matcher", "ranking", "hacks", "perturbation"] {
+        room.run(&format!("validate {suite} --data none")).failed(&["no case of the suite", suite]);
+    }
     room.run("validate reference --data gone").failed(&["gone/reference_reward_golden.jsonl"]);
     let all = room.run("validate all --data .").ended(0);
     assert!(

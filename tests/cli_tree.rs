@@ -161,6 +161,21 @@ fn the_report_draws_the_trees() {
     assert!(!page(&room, "scored.jsonl --trees 0").contains("<svg class=\"tree\""));
     room.run("score in.jsonl --structure tree --detail score -o numbers.jsonl").ended(3);
     assert!(!page(&room, "numbers.jsonl").contains("<svg class=\"tree\""));
+    // Records whose tree is lost, or that of another problem, are told and not drawn along it.
+    let scored = String::from_utf8(room.read("scored.jsonl")).expect("UTF-8");
+    let lines: Vec<Value> = scored.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let write = |name: &str, lines: &[Value]| {
+        room.write(name, lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+    };
+    let rest: Vec<Value> = lines.iter().filter(|line| line["student"] != 0).cloned().collect();
+    write("rest.jsonl", &rest);
+    let lost = page(&room, "rest.jsonl");
+    assert!(lost.contains("along a tree that is not there") && !lost.contains("<svg class=\"tree\""));
+    let mut foreign: Vec<Value> = lines.iter().filter(|line| line["id"] == "bakery").cloned().collect();
+    foreign[0]["tree"] = lines[0]["tree"].clone();
+    foreign[1]["structure"]["teacher"] = 77.into();
+    write("foreign.jsonl", &foreign);
+    assert!(page(&room, "foreign.jsonl").contains("not in it: <bdi>it was scored along another tree"));
     // Records that anybody may have written.
     let records = room.run("score in.jsonl --structure tree -q").ended(3).records();
     let at =

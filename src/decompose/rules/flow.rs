@@ -5,6 +5,9 @@
 //! reached is no part of the path: nothing says what it is for, and nothing needs what comes out. Listing all sums of the
 //! numbers of a problem gives no points for the one that is right by chance. Steps with words stay: what they lead to may
 //! be said in words, and leaving them out ranks right traces less well above wrong ones (docs/quality.md).
+//!
+//! An answer that no step arrived at may be the sum, difference, product or quotient of two results: then these lead to it. Where
+//! one arrived at it, what is computed behind it leads nowhere, with words or without, unless it takes the answer further.
 
 use crate::text::numbers;
 use crate::trace::{Step, StepKind};
@@ -80,8 +83,8 @@ fn makers_of(stated: &[f64], steps: &[usize], made: &[Made]) -> Vec<(usize, usiz
     pairs
 }
 
-/// Gives up the bare progress steps that lead nowhere; takes steps behind the answer for checks. `made` has one entry for each step; `stated` are the numbers of the
-/// final answer, which the first `before` steps may lead to.
+/// Gives up the bare progress steps that lead nowhere; takes steps behind the answer for checks. `made` has one entry for each
+/// step; `stated` are the numbers of the final answer, which the first `before` steps may lead to.
 pub(super) fn give_up(steps: &mut [Step], made: &[Made], stated: &[f64], before: usize) {
     let is_progress = |at: &usize| steps[*at].kind == StepKind::Progress;
     let progress: Vec<usize> = (0..steps.len()).filter(is_progress).collect();
